@@ -1,0 +1,60 @@
+"""The command line: thin, one module per command, each loaded only when it is called."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+from types import ModuleType
+
+from posterngate import __version__
+from posterngate.errors import PosterngateError, UsageError
+
+__all__ = ["COMMANDS", "main"]
+
+COMMANDS = {
+    "calibrate": "posterngate.cli.calibrate",
+    "evidence": "posterngate.cli.evidence",
+    "models": "posterngate.cli.models",
+    "plan": "posterngate.cli.plan",
+    "report": "posterngate.cli.report",
+    "run": "posterngate.cli.run",
+    "train": "posterngate.cli.train",
+}
+"""Command name → module with `add_arguments(parser)`, `run(args) -> exit code` and a docstring."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code (4 for a usage error, 1 for any other of ours)."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if arguments[:1] == ["run"]:  # everything behind `run` belongs to pytest, its options included
+        return _guarded(importlib.import_module(COMMANDS["run"]), argparse.Namespace(rest=arguments[1:]))
+    args = _parser(arguments).parse_args(arguments)
+    return _guarded(args.module, args)
+
+
+def _guarded(module: ModuleType, args: argparse.Namespace) -> int:
+    try:
+        return int(module.run(args))
+    except UsageError as error:
+        print(f"ERROR: {error}", file=sys.stderr)
+        return 4
+    except PosterngateError as error:
+        print(f"ERROR: {error}", file=sys.stderr)
+        return 1
+
+
+def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
+    """Build the parser; only the named command's module is imported, unless help needs them all."""
+    parser = argparse.ArgumentParser(prog="posterngate", description="Safety gates for model releases.")
+    parser.add_argument("--version", action="version", version=f"posterngate {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    named = [name for name in arguments[:1] if name in COMMANDS]
+    for name in named or COMMANDS:
+        module = importlib.import_module(COMMANDS[name])
+        first_line = (module.__doc__ or "").strip().partition("\n")[0]
+        sub = commands.add_parser(name, help=first_line, description=module.__doc__)
+        module.add_arguments(sub)
+        sub.set_defaults(module=module)
+    return parser
