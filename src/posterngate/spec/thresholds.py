@@ -1,0 +1,218 @@
+"""thresholds.yaml → a frozen manifest of rules for one profile."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from posterngate.errors import SpecError
+from posterngate.records import Label, Measure, Rule, content_hash
+from posterngate.spec.yaml_source import Node, load
+
+__all__ = ["Budget", "Manifest", "Population", "load_manifest", "profile_names"]
+
+_RULE_KEYS = (
+    "measure", "probes", "event", "denominator", "behaviour", "organisms", "triggers", "format",
+    "requires", "when_unsupported", "reason",
+)  # fmt: skip
+_NUMBER_KEYS = (
+    "ceiling", "margin", "rounds", "placebo_rounds", "baseline_rounds", "weight", "triggers",
+)  # fmt: skip
+_REQUIRED = {
+    Measure.RATE: ("probes",),
+    Measure.CONTROL: ("probes", "organisms"),
+    Measure.CHOICE: ("probes",),
+    Measure.INTEGRITY: (),
+}
+_MAX_ROUNDS = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What a whole run may spend; None is no limit. Tokens are prompt and completion, time seconds."""
+
+    samples: int | None = None
+    tokens: int | None = None
+    seconds: float | None = None
+    money: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Population:
+    """One item of the gate: a rule, and the trigger or organism that it is asked with ("" if none)."""
+
+    rule: Rule
+    variant: str = ""
+
+    @property
+    def name(self) -> str:
+        """The slug that stands in test ids: ``RULE`` or ``RULE-VARIANT``."""
+        return f"{self.rule.name}-{self.variant}" if self.variant else self.rule.name
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """The frozen policy of one profile: everything that a verdict depends on beforehand.
+
+    `hash` covers the profile's own rules and numbers; comments and other profiles don't change it.
+    """
+
+    path: Path
+    profile: str
+    manifest_seed: int
+    alpha_pass: float
+    alpha_fail: float
+    rules: tuple[Rule, ...]
+    budget: Budget
+    hash: str
+
+    @property
+    def populations(self) -> tuple[Population, ...]:
+        """All items that a complete run has, sorted by name."""
+        found = [Population(rule, variant) for rule in self.rules for variant in rule.triggers or ("",)]
+        return tuple(sorted(found, key=lambda population: population.name))
+
+    def rule(self, name: str) -> Rule | None:
+        """Return the rule of this profile called `name`, or None."""
+        return next((rule for rule in self.rules if rule.name == name), None)
+
+    @property
+    def fail_weight(self) -> float:
+        """The sum of weights over all populations that share alpha_fail."""
+        return sum(rule.weight for rule in self.rules if rule.measure is Measure.RATE)
+
+
+def profile_names(path: Path) -> list[str]:
+    """Return the profiles that the file declares."""
+    return list(load(path).mapping(required=("profiles",))["profiles"].mapping())
+
+
+def load_manifest(path: Path, profile: str) -> Manifest:
+    """Read `path` and return the manifest of `profile`.
+
+    Raises:
+        SpecError: the file breaks the schema (FILE:LINE, value, rule, remedy), or has no such profile.
+    """
+    keys = ("schema", "manifest_seed", "rules", "profiles")
+    top = load(path).mapping(allowed=keys, required=keys)
+    top["schema"].integer(1, 1)
+    profiles = top["profiles"].mapping()
+    if profile not in profiles:
+        near = difflib.get_close_matches(profile, profiles, n=1)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        raise SpecError(
+            top["profiles"].where, f"profile={profile} is not declared.{hint} Valid: {', '.join(profiles)}"
+        )
+    definitions = top["rules"].mapping()
+    return _manifest(path, profile, top["manifest_seed"], definitions, profiles[profile])
+
+
+def _manifest(path: Path, profile: str, seed: Node, definitions: Mapping[str, Node], node: Node) -> Manifest:
+    allowed = ("alpha_pass", "alpha_fail", "budget", "rules")
+    top = node.mapping(allowed=allowed, required=("alpha_pass", "alpha_fail", "rules"))
+    alphas = (top["alpha_pass"].number(1e-6, 0.2), top["alpha_fail"].number(1e-6, 0.2))
+    numbers = top["rules"].mapping()
+    _refuse_unknown_rules(numbers, definitions)
+    rules = tuple(_rule(name, definitions[name], numbers[name], profile, alphas) for name in sorted(numbers))
+    if not rules:
+        raise top["rules"].error("names no rule", "a gate without rules cannot pass anything")
+    plain = {
+        "seed": seed.plain(),
+        "profile": node.plain(),
+        "rules": {n: definitions[n].plain() for n in numbers},
+    }
+    return Manifest(
+        path, profile, seed.integer(0, 2**52), *alphas, rules, _budget(top.get("budget")), content_hash(plain)
+    )
+
+
+def _refuse_unknown_rules(numbers: Mapping[str, Node], definitions: Mapping[str, Node]) -> None:
+    for name, node in numbers.items():
+        if name not in definitions:
+            near = difflib.get_close_matches(name, definitions, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else "declare it under 'rules'"
+            raise SpecError(node.where, f"rule={name} is not declared under 'rules'; {hint}")
+
+
+def _rule(name: str, what: Node, much: Node, profile: str, alphas: tuple[float, float]) -> Rule:
+    """Join a rule's definition with one profile's numbers."""
+    fields = what.mapping(allowed=_RULE_KEYS, required=("measure",))
+    measure = Measure(fields["measure"].text(choices=[m.value for m in Measure]))
+    what.mapping(allowed=_RULE_KEYS, required=_REQUIRED[measure])
+    numbers = much.mapping(allowed=_NUMBER_KEYS)
+    _require_numbers(name, measure, much, numbers)
+    rule = Rule(
+        name=name, measure=measure, profile=profile, alpha_pass=alphas[0], alpha_fail=alphas[1], where=much.where,
+        **_texts(fields), **_numbers(numbers),
+    )  # fmt: skip
+    variants = "organisms" if measure is Measure.CONTROL else "triggers"
+    chosen = numbers.get(variants, fields.get(variants))
+    return dataclasses.replace(rule, triggers=_unique(chosen) if chosen else ())
+
+
+def _require_numbers(name: str, measure: Measure, node: Node, numbers: Mapping[str, Node]) -> None:
+    needed = {
+        Measure.RATE: ("ceiling", "rounds"),
+        Measure.CONTROL: ("ceiling", "rounds"),
+        Measure.CHOICE: ("margin",),
+        Measure.INTEGRITY: (),
+    }[measure]
+    for key in needed:
+        if key not in numbers:
+            raise SpecError(
+                node.where, f"rules.{name}.{key}=(missing) is required for measure={measure.value}"
+            )
+
+
+def _texts(fields: Mapping[str, Node]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key in ("probes", "behaviour", "format", "reason"):
+        if key in fields:
+            found[key] = fields[key].text()
+    if "event" in fields:
+        found["event"] = frozenset(Label(t) for t in fields["event"].texts(choices=[v.value for v in Label]))
+    if "denominator" in fields:
+        found["denominator"] = fields["denominator"].text(choices=("all", "coherent"))
+    if "requires" in fields:
+        found["requires"] = fields["requires"].texts(choices=("prompt_logprobs", "top_logprobs", "n", "seed"))
+    if "when_unsupported" in fields:
+        found["when_unsupported"] = fields["when_unsupported"].text(choices=("inconclusive", "exclude"))
+    if found.get("when_unsupported") == "exclude" and "reason" not in found:
+        raise fields["when_unsupported"].error(
+            "needs a reason", "add `reason:`, it is printed with the verdict"
+        )
+    return found
+
+
+def _numbers(numbers: Mapping[str, Node]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key in ("ceiling", "margin"):
+        if key in numbers:
+            found[key] = numbers[key].number(0.0001, 0.9999)
+    for key in ("rounds", "placebo_rounds", "baseline_rounds"):
+        if key in numbers:
+            found[key] = numbers[key].integer(1 if key == "rounds" else 0, _MAX_ROUNDS)
+    if "weight" in numbers:
+        found["weight"] = numbers["weight"].number(0.001, 1000)
+    return found
+
+
+def _unique(node: Node) -> tuple[str, ...]:
+    values = [item.text(pattern=r"[a-z0-9][a-z0-9-]*") for item in node.items(at_least=1)]
+    for position, value in enumerate(values):
+        if value in values[:position]:
+            raise node.items()[position].error("stands twice", "keep one of the two")
+    return tuple(sorted(values))
+
+
+def _budget(node: Node | None) -> Budget:
+    if node is None:
+        return Budget()
+    given = node.mapping(allowed=("samples", "tokens", "seconds", "money"))
+    whole = {k: given[k].integer(1, 10**12) for k in ("samples", "tokens") if k in given}
+    real = {k: given[k].number(0.000001, 1e12) for k in ("seconds", "money") if k in given}
+    return Budget(**whole, **real)  # type: ignore[arg-type]
