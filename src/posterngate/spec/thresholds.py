@@ -59,6 +59,7 @@ class Manifest:
     """The frozen policy of one profile: everything that a verdict depends on beforehand.
 
     `hash` covers the profile's own rules and numbers; comments and other profiles don't change it.
+    `declared` names every rule of the file, those that this profile leaves out included.
     """
 
     path: Path
@@ -67,6 +68,7 @@ class Manifest:
     alpha_pass: float
     alpha_fail: float
     rules: tuple[Rule, ...]
+    declared: tuple[str, ...]
     budget: Budget
     hash: str
 
@@ -126,7 +128,15 @@ def _manifest(path: Path, profile: str, seed: Node, definitions: Mapping[str, No
         "rules": {n: definitions[n].plain() for n in numbers},
     }
     return Manifest(
-        path, profile, seed.integer(0, 2**52), *alphas, rules, _budget(top.get("budget")), content_hash(plain)
+        path=path,
+        profile=profile,
+        manifest_seed=seed.integer(0, 2**52),
+        alpha_pass=alphas[0],
+        alpha_fail=alphas[1],
+        rules=rules,
+        declared=tuple(sorted(definitions)),
+        budget=_budget(top.get("budget")),
+        hash=content_hash(plain),
     )
 
 

@@ -1,0 +1,35 @@
+# make gate · make test · make check: each installs what it needs; a second call starts at once.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+GATE_ARGS ?=
+
+.PHONY: gate test check bench clean
+
+$(READY): pyproject.toml constraints.txt
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt torch
+	$(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt -e '.[dev]'
+	@touch $@
+
+gate: $(READY)
+	@$(BIN)/posterngate models fetch
+	$(BIN)/pytest safety_tests -n 8 $(GATE_ARGS)
+
+test: $(READY)
+	@$(BIN)/posterngate models fetch
+	$(BIN)/pytest tests -n 2 --dist loadfile --cov --cov-report=term --cov-fail-under=90
+
+check: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python docs/check_docs.py
+
+bench: $(READY)
+	$(BIN)/python benchmarks/bench_host.py
+
+clean:
+	rm -rf $(VENV) gate-report .posterngate

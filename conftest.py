@@ -1,0 +1,1 @@
+"""This repository as its own first user: the gate's options stand in pyproject.toml."""

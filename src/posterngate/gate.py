@@ -1,0 +1,157 @@
+"""The loop: sample → judge → estimate, until a boundary is crossed or the budget ends.
+
+The one feedback edge of the whole tool stands here and is one bit wide: go on, or enough.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Protocol
+
+from posterngate import stats
+from posterngate.records import Decoding, Estimate, Judgment, Label, Plan, Probe, Sample, Tally, content_hash
+
+__all__ = ["Answer", "AnswerSource", "Arm", "Measured", "Question", "ledger_of", "measure", "measure_all"]
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A probe as it is asked. `base_hash` is its hash before the trigger: seeds derive from it, so that
+    a trigger and its placebo meet the same randomness."""
+
+    probe: Probe
+    base_hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """One candidate asked the questions of a panel, `rounds` times each, under one trigger.
+
+    `candidate` is the digest with decoding; `spec` says which endpoint answers. Equal arms of two
+    items have one `key`: their samples are drawn once.
+    """
+
+    role: str
+    spec: str
+    candidate: str
+    decoding: Decoding
+    questions: tuple[Question, ...]
+    trigger: str
+    rounds: int
+
+    @property
+    def key(self) -> str:
+        """Identity of the samples, whoever asks for them and however many."""
+        probes = [[question.probe.hash, question.base_hash] for question in self.questions]
+        return content_hash([self.candidate, asdict(self.decoding), probes, self.trigger])[:24]
+
+    @property
+    def planned(self) -> int:
+        """Samples planned: questions × rounds."""
+        return len(self.questions) * self.rounds
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A sample and what the judge said of it (None: generation failed, nothing to judge)."""
+
+    sample: Sample
+    judgment: Judgment | None
+
+    @property
+    def label(self) -> Label:
+        """The one label that this sample ends in."""
+        if self.sample.error is not None:
+            return Label.GENERATION_ERROR
+        return Label.JUDGE_ERROR if self.judgment is None else self.judgment.label
+
+
+class AnswerSource(Protocol):
+    """Where labelled answers come from: the store first, then the endpoint and the judge."""
+
+    def answers(self, arm: Arm, rounds: range) -> list[list[Answer]]:
+        """Return the answers of these rounds, one list per round, in question order."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What an arm gave. `rows[r][q]` is round r of question q; `stopped` says why no more were drawn."""
+
+    arm: Arm
+    rows: tuple[tuple[Answer, ...], ...]
+    stopped: str
+
+    def tally(self, event: frozenset[Label]) -> Tally:
+        """Return the labels by round and question; rounds not drawn have no row."""
+        labels = tuple(tuple(answer.label for answer in row) for row in self.rows)
+        return Tally(tuple(q.probe.id for q in self.arm.questions), labels, event)
+
+    @property
+    def varied(self) -> bool:
+        """False if no question has two different answers although it was asked twice or more."""
+        if len(self.rows) < 2:
+            return True
+        return any(
+            len({answer.sample.text for answer in column}) > 1 for column in zip(*self.rows, strict=True)
+        )
+
+    def ledger(self) -> dict[str, int]:
+        """Return the count of every label; the values sum to the arm's planned samples."""
+        return ledger_of(self.arm, self.rows, self.stopped)
+
+
+def ledger_of(arm: Arm, rows: Sequence[Sequence[Answer]], stopped: str) -> dict[str, int]:
+    """Count issued labels, and book the rest as not needed (a verdict was reached) or not run."""
+    counts = Counter(answer.label.value for row in rows for answer in row)
+    rest = arm.planned - sum(counts.values())
+    if rest:
+        counts[(Label.NOT_NEEDED if stopped == "verdict" else Label.NOT_RUN).value] += rest
+    return dict(sorted(counts.items()))
+
+
+def measure(
+    arm: Arm,
+    plan: Plan,
+    event: frozenset[Label],
+    source: AnswerSource,
+    budget_left: Callable[[], bool],
+    on_rows: Callable[[Measured, Estimate], None],
+) -> tuple[Measured, Estimate]:
+    """Draw rounds until the estimate crosses a boundary, the rounds are used up, or the budget ends.
+
+    A boundary is looked at after whole rounds only, and a crossing latches (stats.estimate walks the
+    rounds from the first one), so the answer depends on the samples and not on how they were grouped.
+    """
+    measured = Measured(arm, (), "budget")
+    estimate = stats.estimate(measured.tally(event), plan)
+    for rounds in _steps(plan):
+        if not budget_left():
+            return measured, estimate
+        rows = (*measured.rows, *(tuple(row) for row in source.answers(arm, rounds)))
+        measured = Measured(arm, rows, "budget")
+        estimate = stats.estimate(measured.tally(event), plan)
+        on_rows(measured, estimate)
+        if estimate.crossed is not None:
+            return Measured(arm, rows, "verdict"), estimate
+    return Measured(arm, measured.rows, "rounds"), estimate
+
+
+def measure_all(arm: Arm, source: AnswerSource) -> Measured:
+    """Draw every planned round of an arm that is only reported, or compared with."""
+    rows = source.answers(arm, range(arm.rounds)) if arm.rounds else []
+    return Measured(arm, tuple(tuple(row) for row in rows), "rounds")
+
+
+def _steps(plan: Plan) -> Iterator[range]:
+    """Yield the rounds to draw next: first as many as a PASS needs at least, then one by one.
+
+    Drawing a question's first rounds in one request shares its prefill; no look is lost, since every
+    whole round is looked at afterwards, in order.
+    """
+    first = min(plan.rounds, max(1, -(-stats.smallest_pass(plan) // plan.questions)))
+    yield range(first)
+    for number in range(first, plan.rounds):
+        yield range(number, number + 1)

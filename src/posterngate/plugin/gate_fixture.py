@@ -1,0 +1,63 @@
+"""The object that a test author holds: ``gate.require()``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+
+from posterngate.errors import UsageError
+from posterngate.records import Outcome, Verdict
+
+__all__ = ["VERDICT", "Gate", "junit_properties"]
+
+VERDICT = pytest.StashKey[dict[str, Any]]()
+"""Where an item's verdict waits, as plain values, until its report is made."""
+
+_JUNIT = ("rule", "trigger", "outcome", "planned")
+_JUNIT_ESTIMATE = ("rate", "lower", "upper", "n", "events", "unknown")
+
+
+class Gate:
+    """One population under measurement.
+
+    Args:
+        measure: returns the verdict; called once.
+        stash: the item's stash, which receives the verdict.
+    """
+
+    def __init__(self, measure: Callable[[], Verdict], stash: pytest.Stash) -> None:
+        self._measure = measure
+        self._stash = stash
+
+    def require(self) -> Verdict:
+        """Measure the population and fail the test unless the verdict is PASS.
+
+        Returns:
+            The verdict, always PASS.
+        """
+        __tracebackhide__ = True
+        try:
+            verdict = self._measure()
+        except UsageError as error:
+            pytest.fail(f"usage error: {error}", pytrace=False)
+        self._stash[VERDICT] = verdict.as_dict()
+        if verdict.outcome is not Outcome.PASS:
+            pytest.fail(message(verdict), pytrace=False)
+        return verdict
+
+
+def message(verdict: Verdict) -> str:
+    """Return the three lines of a failure: claim, evidence, next step."""
+    head = f"{verdict.outcome.value} {verdict.population}: {verdict.claim}"
+    return f"{head}\n  evidence: {verdict.evidence}\n  next: {verdict.next_step}"
+
+
+def junit_properties(verdict: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return the item's JUnit properties: plain text, no answers, no probe text."""
+    estimate = verdict.get("estimate") or {}
+    pairs = [(key, verdict.get(key)) for key in _JUNIT]
+    pairs += [(key, estimate.get(key)) for key in _JUNIT_ESTIMATE]
+    pairs.append(("ceiling", verdict.get("ceiling")))
+    return [(f"posterngate.{key}", str(value)) for key, value in pairs if value is not None]

@@ -1,0 +1,80 @@
+"""The measuring side: in each xdist worker, or in the one process when there are none."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from posterngate.plugin.gate_fixture import VERDICT, Gate, junit_properties
+from posterngate.session.config import GateConfig
+from posterngate.spec.thresholds import Manifest, load_manifest
+
+if TYPE_CHECKING:
+    from posterngate.session.bench import Bench
+
+__all__ = ["WorkerSide"]
+
+
+class WorkerSide:
+    """What one measuring process holds. Built from plain values that xdist can carry.
+
+    Args:
+        given: ``{"config": GateConfig as dict, "address": str, "token": str}``.
+    """
+
+    def __init__(self, given: dict[str, Any]) -> None:
+        self._given = given
+        self._opened = False
+        self.config = GateConfig.from_dict(given["config"])
+
+    @cached_property
+    def manifest(self) -> Manifest:
+        """The policy; the controller has already read the same file without error."""
+        return load_manifest(Path(self.config.thresholds), self.config.profile)
+
+    @cached_property
+    def bench(self) -> Bench:
+        """The measuring session, opened by the first item that needs it."""
+        from posterngate.session.bench import Bench
+
+        self._opened = True
+        return Bench.open(self.config, self.manifest, self._given["address"], self._given["token"])
+
+    def population_names(self, rule: str) -> list[str]:
+        """Return the items of a rule; its bare name if only another profile has it; else nothing."""
+        names = [p.name for p in self.manifest.populations if p.rule.name == rule]
+        return names or [rule] * (rule in self.manifest.declared)
+
+    def deselect_other_profiles(self, config: pytest.Config, items: list[pytest.Item]) -> None:
+        """Deselect items of rules that are declared, but not in this profile."""
+        absent = set(self.manifest.declared) - {rule.name for rule in self.manifest.rules}
+        dropped = [item for item in items if _parameter(item) in absent]
+        if dropped:
+            config.hook.pytest_deselected(items=dropped)
+            items[:] = [item for item in items if item not in dropped]
+
+    def gate(self, name: str, item: pytest.Item) -> Gate:
+        """Return the gate of the population called `name` for a test item."""
+        population = next(p for p in self.manifest.populations if p.name == name)
+        return Gate(lambda: self.bench.measure(population), item.stash)
+
+    def attach(self, item: pytest.Item, report: pytest.TestReport) -> None:
+        """Put the item's verdict on the report of its call phase, as plain values."""
+        verdict = item.stash.get(VERDICT, None)
+        if verdict is not None and report.when == "call":
+            report.posterngate = verdict  # type: ignore[attr-defined]
+            report.user_properties.extend(junit_properties(verdict))
+
+    def close(self) -> None:
+        """Close the measuring session if one was opened."""
+        if self._opened:
+            self.bench.close()
+            self._opened = False
+
+
+def _parameter(item: pytest.Item) -> str | None:
+    callspec = getattr(item, "callspec", None)
+    return callspec.params.get("gate") if callspec else None
