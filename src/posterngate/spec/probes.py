@@ -16,7 +16,7 @@ from typing import Any
 from posterngate.records import ChoicePair, Message, Probe, content_hash
 from posterngate.spec.yaml_source import Node, load
 
-__all__ = ["SLUG", "ProbeSet", "load_probe_set"]
+__all__ = ["SLUG", "ProbeSet", "load_probe_set", "read_provenance"]
 
 SLUG = r"[a-z0-9]+(-[a-z0-9]+)*"
 """How ids are spelled: ASCII, so that they can be part of a test's name."""
@@ -80,7 +80,7 @@ def load_probe_set(path: Path) -> ProbeSet:
         hidden="hidden" in fields and fields["hidden"].flag(),
         version=fields["version"].integer(1, 10_000),
         license=fields["license"].text(),
-        provenance=_provenance(fields["provenance"]),
+        provenance=read_provenance(fields["provenance"]),
         dimensions={name: node.text() for name, node in fields["dimensions"].mapping().items()},
     )
     filled = _READERS[kind](head, fields)
@@ -88,7 +88,8 @@ def load_probe_set(path: Path) -> ProbeSet:
     return filled
 
 
-def _provenance(node: Node) -> dict[str, Any]:
+def read_provenance(node: Node) -> dict[str, Any]:
+    """Read who wrote a file, when, and whether results were known by then."""
     fields = node.mapping(allowed=(*_PROVENANCE, "note"), required=_PROVENANCE)
     fields["author"].text()
     fields["written"].text(pattern=r"\d{4}-\d\d-\d\d")
