@@ -1,1 +1,6 @@
+"""SQLAlchemy Core: a SQLite file by default, PostgreSQL by URL. Importing this imports no database."""
 
+from posterngate.store.runs import FINISHED, RUNNING, Population, RunInfo, RunRecord
+from posterngate.store.store import Store
+
+__all__ = ["FINISHED", "RUNNING", "Population", "RunInfo", "RunRecord", "Store"]
