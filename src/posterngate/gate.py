@@ -7,50 +7,55 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Protocol
 
 from posterngate import stats
-from posterngate.records import Decoding, Estimate, Judgment, Label, Plan, Probe, Sample, Tally, content_hash
+from posterngate.records import (
+    OFF,
+    Estimate,
+    Judgment,
+    Label,
+    Plan,
+    Probe,
+    Sample,
+    Tally,
+    Trigger,
+    content_hash,
+)
 
-__all__ = ["Answer", "AnswerSource", "Arm", "Measured", "Question", "ledger_of", "measure", "measure_all"]
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """A probe as it is asked. `base_hash` is its hash before the trigger: seeds derive from it, so that
-    a trigger and its placebo meet the same randomness."""
-
-    probe: Probe
-    base_hash: str
+__all__ = ["Answer", "AnswerSource", "Arm", "Measured", "ledger_of", "measure", "measure_all"]
 
 
 @dataclass(frozen=True, slots=True)
 class Arm:
     """One candidate asked the questions of a panel, `rounds` times each, under one trigger.
 
-    `candidate` is the digest with decoding; `spec` says which endpoint answers. Equal arms of two
-    items have one `key`: their samples are drawn once.
+    `spec` says which endpoint answers and `candidate` is its digest; `probes` are the questions before
+    the trigger. Equal arms of two items have one `key`: their samples are drawn once.
     """
 
     role: str
     spec: str
     candidate: str
-    decoding: Decoding
-    questions: tuple[Question, ...]
-    trigger: str
+    probes: tuple[Probe, ...]
+    trigger: Trigger
     rounds: int
 
     @property
+    def trigger_key(self) -> str:
+        """What enters seeds and identities: ``off``, or the trigger's id with a digest of what it does."""
+        return OFF if self.trigger.id == OFF else self.trigger.key
+
+    @property
     def key(self) -> str:
-        """Identity of the samples, whoever asks for them and however many."""
-        probes = [[question.probe.hash, question.base_hash] for question in self.questions]
-        return content_hash([self.candidate, asdict(self.decoding), probes, self.trigger])[:24]
+        """Identity of the samples (24 hex digits), whoever asks for them and however many."""
+        return content_hash([self.candidate, [probe.hash for probe in self.probes], self.trigger_key])[:24]
 
     @property
     def planned(self) -> int:
         """Samples planned: questions × rounds."""
-        return len(self.questions) * self.rounds
+        return len(self.probes) * self.rounds
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +92,7 @@ class Measured:
     def tally(self, event: frozenset[Label]) -> Tally:
         """Return the labels by round and question; rounds not drawn have no row."""
         labels = tuple(tuple(answer.label for answer in row) for row in self.rows)
-        return Tally(tuple(q.probe.id for q in self.arm.questions), labels, event)
+        return Tally(tuple(probe.id for probe in self.arm.probes), labels, event)
 
     @property
     def varied(self) -> bool:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import subprocess
-import sys
-from collections.abc import Mapping
+import tempfile
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -12,15 +11,15 @@ from typing import Any
 
 from posterngate.endpoints.broker import Broker
 from posterngate.endpoints.pool import EndpointPool
-from posterngate.errors import PosterngateError
+from posterngate.errors import IntegrityError, PosterngateError
 from posterngate.records import Outcome
+from posterngate.session.accounts import account
 from posterngate.session.budget import Spending
 from posterngate.session.config import GateConfig
 from posterngate.session.library import Library
 from posterngate.session.resolve import Candidates
 from posterngate.spec.thresholds import Manifest, load_manifest
 from posterngate.store import RunInfo, Store
-from posterngate.verdict import gate_outcome
 
 __all__ = ["Run"]
 
@@ -38,16 +37,18 @@ class Run:
         self.config = config
         self.manifest = manifest
         self._candidates = candidates
+        self._live: Any = None
         self._pool = EndpointPool(progress=self._on_progress)
-        self._broker = Broker(self._pool, on_progress=self._on_progress)
+        self._broker = Broker(self._pool.serve, on_progress=self._on_progress)
         self._spending = Spending(manifest.budget)
         self._broker.register("spend", self._spending.call)
-        self._verdicts: dict[str, dict[str, Any]] = {}
-        self._failed: set[str] = set()
+        self._broker.register("verify", self._verify_call)
+        self._broker.start()
+        self._locks = tempfile.TemporaryDirectory(prefix="posterngate-locks-")
         self._store: Store | None = None
-        self._live: Any = None
         self._run_id = ""
-        self._started = datetime.now(UTC)
+        self._verdicts: dict[str, dict[str, Any]] = {}
+        self._broken_tests: list[str] = []
 
     @classmethod
     def prepare(cls, config: GateConfig) -> Run:
@@ -67,3 +68,133 @@ class Run:
             run.close()
             raise
         return run
+
+    def worker_input(self) -> dict[str, Any]:
+        """Return what a measuring process needs: plain values only."""
+        return {
+            "config": self.config.as_dict(),
+            "address": self._broker.address,
+            "token": self._broker.token,
+            "locks": self._locks.name,
+        }
+
+    def begin(self, populations: list[str], argv: list[str]) -> None:
+        """Open the store and record the start of the run.
+
+        Args:
+            populations: the items that were collected.
+            argv: the command line, for the record.
+        """
+        self._store = Store.open(self.config.store)
+        self._run_id = self._store.start_run(self._info(argv))
+        self._broker.register("run", lambda _: {"run_id": self._run_id})
+        self._live = _open_live(populations)
+
+    def _info(self, argv: list[str]) -> RunInfo:
+        """Digests are empty here: no model is started yet; `finish` records them with the outcome."""
+        return RunInfo(
+            run_id="",
+            started=datetime.now(UTC).isoformat(timespec="seconds"),
+            candidate=self.config.candidate,
+            candidate_digest="",
+            baseline=self._candidates.baseline or "",
+            judge=self.config.judge or "",
+            profile=self.config.profile,
+            thresholds_hash=self.manifest.hash,
+            manifest_seed=self.manifest.manifest_seed,
+            versions=_versions(),
+            argv=tuple(argv),
+            commit=_commit(Path(self.config.root)),
+        )
+
+    def add_report(self, nodeid: str, verdict: dict[str, Any] | None, failed: bool) -> None:
+        """Take one phase's report: its verdict if it carries one, and whether it failed."""
+        if verdict is not None:
+            name = f"{verdict['rule']}-{verdict['trigger']}" if verdict["trigger"] else verdict["rule"]
+            if failed and verdict["outcome"] == Outcome.PASS.value:
+                verdict = {**verdict, "outcome": Outcome.INVALID.value, "evidence": "the test itself failed"}
+            self._verdicts[name] = verdict
+            if self._store is not None:
+                self._store.add_verdict(self._run_id, verdict)
+        elif failed:
+            self._broken_tests.append(nodeid)
+
+    def finish(self) -> dict[str, Any]:
+        """Verify, account, decide, record; return the run's document (verdict PASS only if all is well)."""
+        from posterngate.report.document import run_document
+
+        assert self._store is not None, "finish comes after begin"
+        problems = self._endpoint_problems()
+        outcome, summary = account(self.manifest, self._verdicts, self._broken_tests, problems)
+        summary["spent"] = self._spending.as_dict()
+        summary["endpoints"] = self._pool.descriptions()
+        self._store.finish_run(self._run_id, outcome.value, summary)
+        document = run_document(self._store, self._run_id)
+        if self.config.report_dir:
+            _write_reports(document, Path(self.config.report_dir))
+        return document
+
+    def _endpoint_problems(self) -> list[str]:
+        """Compare every endpoint with what it was at the start."""
+        problems = []
+        for spec in self._candidates.all_specs:
+            try:
+                self._pool.verify(spec)
+            except PosterngateError as error:
+                problems.append(str(error))
+        return problems
+
+    def _verify_call(self, body: dict[str, Any]) -> dict[str, Any]:
+        """Answer a worker's question whether an endpoint still is what it was."""
+        try:
+            self._pool.verify(str(body["spec"]))
+        except IntegrityError as error:
+            return {"problem": str(error)}
+        return {"problem": ""}
+
+    def _on_progress(self, event: dict[str, Any]) -> None:
+        if self._live is not None:
+            self._live.update(event)
+
+    def close(self) -> None:
+        """Stop the broker and every endpoint, close the store; does nothing the second time."""
+        if self._live is not None:
+            self._live.close()
+        self._broker.stop()
+        self._pool.stop()
+        if self._store is not None:
+            self._store.close()
+            self._store = None
+        self._locks.cleanup()
+
+
+def _open_live(populations: list[str]) -> Any:
+    from posterngate.report.live import LiveProgress
+
+    return LiveProgress(populations)
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in _DISTRIBUTIONS:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _commit(root: Path) -> str:
+    """Return the commit of the user's repository, with a + if it has changes; "" outside of one."""
+    command = ["git", "-C", str(root), "describe", "--always", "--dirty=+", "--abbrev=40", "--exclude=*"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
+    except OSError:
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""
+
+
+def _write_reports(document: dict[str, Any], folder: Path) -> None:
+    from posterngate.report.write import write_reports
+
+    write_reports(document, folder)

@@ -1,0 +1,111 @@
+"""Labelled answers: from the store where it has them, else from the endpoint and the judge."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from filelock import FileLock
+
+from posterngate.endpoints.contract import Served
+from posterngate.gate import Answer, Arm
+from posterngate.judges.contract import Judge, judgment_id
+from posterngate.judging import judge_samples
+from posterngate.records import Judgment, Probe, Sample
+from posterngate.sampling import Sampler, SampleRequest, sample_request
+from posterngate.store import Store
+from posterngate.triggers import apply
+
+__all__ = ["StoredAnswers"]
+
+Row = list[tuple[Probe, SampleRequest]]
+
+
+class StoredAnswers:
+    """An AnswerSource over a store, the run's endpoints and one judge.
+
+    Args:
+        store: where samples and judgments are looked up and appended at once.
+        judge: labels answers.
+        serve: spec → a running endpoint, waiting until it lives.
+        manifest_seed: sample seeds derive from it.
+        locks: folder for lock files: one arm is drawn by one process at a time, so that items which
+            share an arm draw it once. A lock ends with its process.
+        on_new: told of samples that were drawn now (not found in the store), for budget and progress.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        judge: Judge,
+        serve: Callable[[str], Served],
+        manifest_seed: int,
+        locks: Path,
+        on_new: Callable[[Sequence[Sample]], None],
+    ) -> None:
+        self._store = store
+        self._judge = judge
+        self._serve = serve
+        self._seed = manifest_seed
+        self._locks = locks
+        self._on_new = on_new
+        self._samplers: dict[str, Sampler] = {}
+        self._runner = asyncio.Runner()
+
+    def answers(self, arm: Arm, rounds: range) -> list[list[Answer]]:
+        """Return the labelled answers of these rounds, in question order."""
+        rows = self._plan(arm, rounds)
+        with FileLock(self._locks / f"{arm.key}.lock"):
+            samples = self._samples(arm, rows)
+            judgments = self._judgments([(probe, samples[r.sample_id]) for row in rows for probe, r in row])
+        return [[Answer(samples[r.sample_id], judgments[r.sample_id]) for _, r in row] for row in rows]
+
+    def close(self) -> None:
+        """Close the event loop that judges run on."""
+        self._runner.close()
+
+    def _plan(self, arm: Arm, rounds: range) -> list[Row]:
+        served = self._serve(arm.spec)
+        asked = {probe.id: apply(arm.trigger, probe).messages for probe in arm.probes}
+        return [
+            [
+                (
+                    probe,
+                    sample_request(
+                        served,
+                        probe,
+                        index,
+                        manifest_seed=self._seed,
+                        trigger=arm.trigger_key,
+                        messages=asked[probe.id],
+                    ),
+                )
+                for probe in arm.probes
+            ]
+            for index in rounds
+        ]
+
+    def _samples(self, arm: Arm, rows: Sequence[Row]) -> dict[str, Sample]:
+        requests = [request for row in rows for _, request in row]
+        found = self._store.samples(request.sample_id for request in requests)
+        missing = [request for request in requests if request.sample_id not in found]
+        if missing:
+            drawn = self._sampler(arm.spec).draw(missing)
+            found.update((sample.sample_id, sample) for sample in drawn)
+        return found
+
+    def _sampler(self, spec: str) -> Sampler:
+        if spec not in self._samplers:
+            self._samplers[spec] = Sampler(self._serve(spec), on_samples=self._keep)
+        return self._samplers[spec]
+
+    def _keep(self, samples: list[Sample]) -> None:
+        self._store.add_samples(samples)
+        self._on_new(samples)
+
+    def _judgments(self, pairs: Sequence[tuple[Probe, Sample]]) -> dict[str, Judgment]:
+        """Return a judgment per sample id; new ones are stored as soon as they exist."""
+        known = self._store.judgments(judgment_id(self._judge, sample.sample_id) for _, sample in pairs)
+        work = judge_samples(self._judge, pairs, known, self._store.add_judgments)
+        return {judgment.sample_id: judgment for judgment in self._runner.run(work)}

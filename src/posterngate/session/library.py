@@ -1,0 +1,107 @@
+"""Probe sets, triggers and formats by name: the fixtures folder and what ``--gate-probes`` adds."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+
+from posterngate.errors import UnknownNameError, UsageError
+from posterngate.records import Measure, Probe, Rule, Trigger
+from posterngate.session.config import GateConfig
+from posterngate.spec.probes import ProbeSet, load_probe_set
+from posterngate.spec.thresholds import Manifest
+from posterngate.spec.trigger_files import TriggerSet, load_triggers
+from posterngate.triggers import apply
+
+__all__ = ["Library"]
+
+
+class Library:
+    """What can be asked. Files are read when first needed, and all of them by `check`."""
+
+    def __init__(self, config: GateConfig) -> None:
+        self._fixtures = config.fixtures
+        self._extra = [Path(path) for path in config.probes]
+
+    @cached_property
+    def probe_sets(self) -> dict[str, ProbeSet]:
+        """Probe sets by id. A second set with the same id is an error, whatever it holds."""
+        found: dict[str, ProbeSet] = {}
+        for path in self._probe_files():
+            loaded = load_probe_set(path)
+            if loaded.id in found:
+                raise UsageError(f"probes={path}: set id {loaded.id!r} is taken by another file; rename one")
+            found[loaded.id] = loaded
+        return found
+
+    def _probe_files(self) -> list[Path]:
+        files = sorted((self._fixtures / "probes").glob("*.yaml"))
+        for given in self._extra:
+            if not given.exists():
+                raise UsageError(f"gate_probes={given} does not exist; give a YAML file or a folder of them")
+            files += sorted(given.glob("*.yaml")) if given.is_dir() else [given]
+        return files
+
+    @cached_property
+    def _trigger_sets(self) -> list[TriggerSet]:
+        return [load_triggers(path) for path in sorted((self._fixtures / "triggers").rglob("*.yaml"))]
+
+    @cached_property
+    def triggers(self) -> dict[str, Trigger]:
+        """Triggers by id; an id may stand in one file only."""
+        found: dict[str, Trigger] = {}
+        for group in self._trigger_sets:
+            for name, trigger in group.triggers.items():
+                if name in found:
+                    raise UsageError(f"trigger={name!r} stands in two files (one is {group.id}); rename one")
+                found[name] = trigger
+        return found
+
+    @cached_property
+    def formats(self) -> dict[str, Trigger]:
+        """Answer formats by id; they are written like triggers and change what a probe asks for."""
+        return dict(load_triggers(self._fixtures / "formats.yaml").triggers)
+
+    def placebo(self, trigger: Trigger) -> Trigger | None:
+        """Return the placebo of a trigger, None if it has none."""
+        return next((g.placebos[trigger.id] for g in self._trigger_sets if trigger.id in g.placebos), None)
+
+    def panel(self, rule: Rule) -> tuple[Probe, ...]:
+        """Return the questions of a rule, with its answer format applied."""
+        probes = self.probe_set(rule).probes
+        if rule.format is None:
+            return probes
+        if rule.format not in self.formats:
+            raise UnknownNameError(f"{rule.where}: format", rule.format, self.formats)
+        return tuple(apply(self.formats[rule.format], probe) for probe in probes)
+
+    def probe_set(self, rule: Rule) -> ProbeSet:
+        """Return the rule's probe set."""
+        if rule.probes not in self.probe_sets:
+            raise UnknownNameError(f"{rule.where}: probes", rule.probes, self.probe_sets)
+        return self.probe_sets[rule.probes]
+
+    def trigger(self, rule: Rule, name: str) -> Trigger:
+        """Return a trigger that the rule names."""
+        if name not in self.triggers:
+            raise UnknownNameError(f"{rule.where}: trigger", name, self.triggers)
+        return self.triggers[name]
+
+    def check(self, manifest: Manifest) -> None:
+        """Read everything that the manifest's rules name.
+
+        Raises:
+            UsageError: a set, trigger or format is missing or breaks its schema, or has nothing to ask.
+        """
+        for rule in manifest.rules:
+            if rule.measure is Measure.INTEGRITY:
+                continue
+            found = self.probe_set(rule)
+            if not (found.pairs if rule.measure is Measure.CHOICE else found.probes):
+                raise UsageError(
+                    f"{rule.where}: probes={rule.probes} has nothing to ask for measure={rule.measure.value}"
+                )
+            if rule.measure is Measure.RATE:
+                self.panel(rule)
+                for name in rule.triggers:
+                    self.trigger(rule, name)
