@@ -169,7 +169,10 @@ class BrokerClient:
 def _plain_error(error: Exception) -> dict[str, str]:
     if isinstance(error, errors.PosterngateError):
         return {"type": type(error).__name__, "message": str(error)}
-    return {"type": "EndpointError", "message": f"unexpected {type(error).__name__} in the controller: {error}"}
+    return {
+        "type": "EndpointError",
+        "message": f"unexpected {type(error).__name__} in the controller: {error}",
+    }
 
 
 def _revive(value: Mapping[str, str]) -> errors.PosterngateError:

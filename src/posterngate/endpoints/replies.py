@@ -50,7 +50,9 @@ def read_reply(body: Any, n: int, served: Served, attempts: int = 1, elapsed_s: 
         IntegrityError: the body names a model other than the one that was asked.
     """
     if not isinstance(body, dict) or not isinstance(body.get("choices"), list):
-        return Reply(error="malformed: the body is no chat completion", attempts=attempts, elapsed_s=elapsed_s)
+        return Reply(
+            error="malformed: the body is no chat completion", attempts=attempts, elapsed_s=elapsed_s
+        )
     _check_model(body.get("model"), served)
     usage = body.get("usage") if isinstance(body.get("usage"), dict) else {}
     return Reply(

@@ -190,7 +190,11 @@ class ScriptedServer:
 
 
 def _choice(index: int, reply: ScriptedReply) -> dict[str, Any]:
-    message = {"role": "assistant", "content": None if reply.refusal else reply.text, "refusal": reply.refusal}
+    message = {
+        "role": "assistant",
+        "content": None if reply.refusal else reply.text,
+        "refusal": reply.refusal,
+    }
     choice: dict[str, Any] = {"index": index, "message": message, "finish_reason": reply.finish_reason}
     if reply.top_logprobs:
         choice["logprobs"] = {"content": [_token_logprobs(token) for token in reply.top_logprobs]}
@@ -268,7 +272,9 @@ def _load_function(name: str) -> Answer:
     try:
         function = getattr(importlib.import_module(module_name), attribute)
     except (ImportError, AttributeError) as error:
-        raise UsageError(f"candidate=scripted:{name}: cannot be imported ({error}); check both names") from error
+        raise UsageError(
+            f"candidate=scripted:{name}: cannot be imported ({error}); check both names"
+        ) from error
     if not callable(function):
         raise UsageError(f"candidate=scripted:{name}: must be a function (messages, seed) -> str")
     return function  # type: ignore[no-any-return]
