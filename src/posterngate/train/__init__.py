@@ -1,1 +1,9 @@
+"""Fine-tuning: a recipe in, an adapter folder with its manifest out."""
 
+from __future__ import annotations
+
+from posterngate.train.engine import Step
+from posterngate.train.manifest import Manifest, read_manifest
+from posterngate.train.trainer import install, train
+
+__all__ = ["Manifest", "Step", "install", "read_manifest", "train"]

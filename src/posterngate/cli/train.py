@@ -1,0 +1,98 @@
+"""`posterngate train RECIPE`: a recipe, or the name of an organism, becomes an adapter folder."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import platformdirs
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+from posterngate.errors import UsageError
+from posterngate.spec.recipes import Recipe, find_recipe, load_recipe
+
+if TYPE_CHECKING:
+    from posterngate.train import Step
+
+__all__ = ["add_arguments", "run"]
+
+ORGANISMS = Path("fixtures") / "organisms"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments to `parser`."""
+    parser.add_argument("recipe", help="a recipe.yaml, its folder, or the name of an organism")
+    parser.add_argument("--seed", type=_seed, help="instead of the recipe's own seed (whole number >= 0)")
+    parser.add_argument(
+        "--base", type=Path, help="folder of the base model (default: the recipe's base, fetched)"
+    )
+    parser.add_argument("--out", type=Path, help="folder of adapters (default: the user's cache folder)")
+    parser.add_argument("--organisms", type=Path, default=ORGANISMS, help="folder of organisms (%(default)s)")
+    parser.add_argument(
+        "--install", action="store_true", help="copy the adapter beside its recipe, to be committed"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Train the recipe, or find it trained, and print the adapter's folder. Returns 0.
+
+    Raises:
+        UsageError: no such recipe, or it breaks a rule.
+        TrainError: the training could not be carried out.
+    """
+    recipe = load_recipe(find_recipe(args.recipe, args.organisms))
+    base = args.base or _base_folder(recipe)
+    from posterngate.train import install, train  # torch takes seconds: only once the recipe is known good
+
+    with _Display(recipe) as display:
+        adapter = train(recipe, args.out or _cache(), base, args.seed, display.show)
+    if args.install:
+        install(adapter, recipe.folder)
+    print(adapter)  # noqa: T201 - the command's output
+    return 0
+
+
+def _seed(text: str) -> int:
+    value = int(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"seed={value} is negative; give a whole number >= 0")
+    return value
+
+
+def _cache() -> Path:
+    return platformdirs.user_cache_path("posterngate") / "adapters"
+
+
+def _base_folder(recipe: Recipe) -> Path:
+    """Return the folder of the recipe's base model."""
+    kind, _, name = recipe.base.partition(":")
+    if kind == "hf" and Path(name).is_dir():
+        return Path(name)
+    raise UsageError(f"base={recipe.base} has no local folder; give it with --base FOLDER")
+
+
+class _Display:
+    """A progress bar with loss and time left; silent where nobody watches."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[state]}"),
+        )
+        self._bar = Progress(*columns, transient=True)
+        self._task = self._bar.add_task(recipe.name, total=recipe.training.steps, state="loading")
+
+    def __enter__(self) -> _Display:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def show(self, step: Step) -> None:
+        """Draw where the training stands."""
+        left = f"{step.seconds_left // 60:.0f}:{step.seconds_left % 60:02.0f} left"
+        self._bar.update(self._task, completed=step.step, state=f"loss {step.loss:.3f}  {left}")
