@@ -6,8 +6,8 @@ The one feedback edge of the whole tool stands here and is one bit wide: go on, 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from posterngate import stats
@@ -119,29 +119,48 @@ def ledger_of(arm: Arm, rows: Sequence[Sequence[Answer]], stopped: str) -> dict[
 
 def measure(
     arm: Arm,
-    plan: Plan,
+    plans: Mapping[str, Plan],
     event: frozenset[Label],
     source: AnswerSource,
     budget_left: Callable[[], bool],
-    on_rows: Callable[[Measured, Estimate], None],
-) -> tuple[Measured, Estimate]:
-    """Draw rounds until the estimate crosses a boundary, the rounds are used up, or the budget ends.
+    on_rows: Callable[[Measured, Mapping[str, Estimate]], None],
+) -> tuple[Measured, dict[str, Estimate]]:
+    """Draw rounds until the tests are settled, the rounds are used up, or the budget ends.
 
-    A boundary is looked at after whole rounds only, and a crossing latches (stats.estimate walks the
+    Boundaries are looked at after whole rounds only, and a crossing latches (stats.estimate walks the
     rounds from the first one), so the answer depends on the samples and not on how they were grouped.
+
+    Args:
+        arm: who is asked what; plans: the tests by name, over the same questions and rounds.
+        event: labels that count; source: where labelled answers come from.
+        budget_left: asked before each step; False ends sampling.
+        on_rows: told after each step, for progress.
+
+    Returns:
+        What was drawn, and one estimate per plan.
     """
     measured = Measured(arm, (), "budget")
-    estimate = stats.estimate(measured.tally(event), plan)
-    for rounds in _steps(plan):
+    estimates = _estimates(measured, plans, event)
+    for rounds in _steps(plans):
         if not budget_left():
-            return measured, estimate
-        rows = (*measured.rows, *(tuple(row) for row in source.answers(arm, rounds)))
-        measured = Measured(arm, rows, "budget")
-        estimate = stats.estimate(measured.tally(event), plan)
-        on_rows(measured, estimate)
-        if estimate.crossed is not None:
-            return Measured(arm, rows, "verdict"), estimate
-    return Measured(arm, measured.rows, "rounds"), estimate
+            return measured, estimates
+        measured = Measured(arm, (*measured.rows, *map(tuple, source.answers(arm, rounds))), "budget")
+        estimates = _estimates(measured, plans, event)
+        on_rows(measured, estimates)
+        if _settled(estimates):
+            return replace(measured, stopped="verdict"), estimates
+    return replace(measured, stopped="rounds"), estimates
+
+
+def _estimates(measured: Measured, plans: Mapping[str, Plan], event: frozenset[Label]) -> dict[str, Estimate]:
+    tally = measured.tally(event)
+    return {name: stats.estimate(tally, plan) for name, plan in plans.items()}
+
+
+def _settled(estimates: Mapping[str, Estimate]) -> bool:
+    """True if one test failed or all passed: more samples would change nothing."""
+    sides = {estimate.crossed for estimate in estimates.values()}
+    return "fail" in sides or sides == {"pass"}
 
 
 def measure_all(arm: Arm, source: AnswerSource) -> Measured:
@@ -150,13 +169,16 @@ def measure_all(arm: Arm, source: AnswerSource) -> Measured:
     return Measured(arm, tuple(tuple(row) for row in rows), "rounds")
 
 
-def _steps(plan: Plan) -> Iterator[range]:
+def _steps(plans: Mapping[str, Plan]) -> Iterator[range]:
     """Yield the rounds to draw next: first as many as a PASS needs at least, then one by one.
 
     Drawing a question's first rounds in one request shares its prefill; no look is lost, since every
     whole round is looked at afterwards, in order.
     """
-    first = min(plan.rounds, max(1, -(-stats.smallest_pass(plan) // plan.questions)))
+    rounds = max(plan.rounds for plan in plans.values())
+    least = [smallest_pass(plan) or 0 for plan in plans.values()]
+    questions = next(iter(plans.values())).questions
+    first = min(rounds, max(1, -(-max(least) // questions)))
     yield range(first)
-    for number in range(first, plan.rounds):
+    for number in range(first, rounds):
         yield range(number, number + 1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import tempfile
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -11,11 +12,14 @@ from typing import Any
 
 from posterngate.endpoints.broker import Broker
 from posterngate.endpoints.pool import EndpointPool
+from posterngate.endpoints.contract import Served
 from posterngate.errors import IntegrityError, PosterngateError
+from posterngate.judges import JUDGES
 from posterngate.records import Outcome
 from posterngate.session.accounts import account
 from posterngate.session.budget import Spending
 from posterngate.session.config import GateConfig
+from posterngate.session.instrument import describe_judge
 from posterngate.session.library import Library
 from posterngate.session.resolve import Candidates
 from posterngate.spec.thresholds import Manifest, load_manifest
@@ -60,14 +64,9 @@ class Run:
         manifest = load_manifest(Path(config.thresholds), config.profile)
         candidates = Candidates.resolve(config, manifest)
         Library(config).check(manifest)
-        run = cls(config, manifest, candidates)
-        try:
-            for spec in candidates.all_specs:
-                run._pool.check(spec)
-        except BaseException:
-            run.close()
-            raise
-        return run
+        if config.judge is not None:
+            JUDGES.load(config.judge.partition(":")[0])
+        return cls(config, manifest, candidates)
 
     def worker_input(self) -> dict[str, Any]:
         """Return what a measuring process needs: plain values only."""
@@ -79,32 +78,43 @@ class Run:
         }
 
     def begin(self, populations: list[str], argv: list[str]) -> None:
-        """Open the store and record the start of the run.
+        """Bring every endpoint of the run to life, then open the store and record the start.
 
         Args:
             populations: the items that were collected.
             argv: the command line, for the record.
-        """
-        self._store = Store.open(self.config.store)
-        self._run_id = self._store.start_run(self._info(argv))
-        self._broker.register("run", lambda _: {"run_id": self._run_id})
-        self._live = _open_live(populations)
 
-    def _info(self, argv: list[str]) -> RunInfo:
-        """Digests are empty here: no model is started yet; `finish` records them with the outcome."""
+        Raises:
+            UsageError: a model is not what its spec says; nothing was written.
+            EndpointError: a model could not be started.
+        """
+        self._live = _open_live(populations)
+        served = {spec: self._pool.serve(spec) for spec in self._candidates.all_specs}
+        info = self._info(served, argv)
+        self._store = Store.open(self.config.store)
+        self._run_id = self._store.start_run(info)
+        self._broker.register("run", lambda _: {"run_id": self._run_id})
+
+    def _info(self, served: Mapping[str, Served], argv: list[str]) -> RunInfo:
+        candidate = served[self._candidates.candidate]
+        baseline = served.get(self._candidates.baseline or "")
+        judge = describe_judge(self.config, self._pool.serve)
         return RunInfo(
             run_id="",
             started=datetime.now(UTC).isoformat(timespec="seconds"),
             candidate=self.config.candidate,
-            candidate_digest="",
+            candidate_digest=candidate.digest,
             baseline=self._candidates.baseline or "",
+            baseline_digest=baseline.digest if baseline else "",
             judge=self.config.judge or "",
+            judge_hash=str(judge.get("key", "")),
             profile=self.config.profile,
             thresholds_hash=self.manifest.hash,
             manifest_seed=self.manifest.manifest_seed,
             versions=_versions(),
             argv=tuple(argv),
             commit=_commit(Path(self.config.root)),
+            details={"judge": judge, "endpoints": {spec: dict(s.description) for spec, s in served.items()}},
         )
 
     def add_report(self, nodeid: str, verdict: dict[str, Any] | None, failed: bool) -> None:
@@ -127,7 +137,6 @@ class Run:
         problems = self._endpoint_problems()
         outcome, summary = account(self.manifest, self._verdicts, self._broken_tests, problems)
         summary["spent"] = self._spending.as_dict()
-        summary["endpoints"] = self._pool.descriptions()
         self._store.finish_run(self._run_id, outcome.value, summary)
         document = run_document(self._store, self._run_id)
         if self.config.report_dir:

@@ -1,0 +1,160 @@
+"""The measuring side of a run: one per process that runs gate items."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+
+from posterngate.endpoints.broker import BrokerClient
+from posterngate.endpoints.contract import Served
+from posterngate.errors import EndpointError, IntegrityError, PosterngateError, StoreError, UsageError
+from posterngate.gate import Arm, Measured
+from posterngate.judges import Judge
+from posterngate.judges.calibration import Certificate
+from posterngate.records import Estimate, Label, Outcome, Probe, Sample, Trigger, Verdict
+from posterngate.session.answers import StoredAnswers
+from posterngate.session.config import GateConfig
+from posterngate.session.instrument import calibration_for, open_judge
+from posterngate.session.library import Library
+from posterngate.session.measures import MEASURES
+from posterngate.session.resolve import Candidates
+from posterngate.spec.thresholds import Manifest, Population
+from posterngate.store import Store
+
+__all__ = ["Bench"]
+
+
+class Bench:
+    """What measures need: endpoints, probes, the judge, the store, and how much may still be spent.
+
+    Args:
+        config, manifest: what was asked for, and the frozen policy.
+        client: the way to the controller.
+        locks: folder of this run's lock files, one per arm.
+    """
+
+    def __init__(self, config: GateConfig, manifest: Manifest, client: BrokerClient, locks: Path) -> None:
+        self.config = config
+        self.manifest = manifest
+        self.library = Library(config)
+        self.candidates = Candidates.resolve(config, manifest)
+        self.store = Store.open(config.store)
+        self.run_id = str(client.call("run")["run_id"])
+        self._client = client
+        self._locks = locks
+        self._served: dict[str, Served] = {}
+        self._unspent = {"samples": 0, "tokens": 0}
+
+    @classmethod
+    def open(cls, config: GateConfig, manifest: Manifest, address: str, token: str, locks: str) -> Bench:
+        """Join the run whose broker is at `address`."""
+        return cls(config, manifest, BrokerClient(address, token), Path(locks))
+
+    def close(self) -> None:
+        """Close the store and the judge's event loop."""
+        if "source" in self.__dict__:
+            self.source.close()
+        self.store.close()
+
+    def serve(self, spec: str) -> Served:
+        """Return the endpoint of a spec, asking the controller once per spec."""
+        if spec not in self._served:
+            self._served[spec] = self._client.serve(spec)
+        return self._served[spec]
+
+    def endpoint_problem(self, spec: str) -> str:
+        """Return what is wrong with an endpoint's digest now, "" if it is what it was."""
+        return str(self._client.call("verify", {"spec": spec})["problem"])
+
+    @cached_property
+    def judge(self) -> Judge | None:
+        """The run's judge, None if none was named."""
+        return None if self.config.judge is None else open_judge(self.config.judge, self.serve)
+
+    def certificate(self, behaviour: str) -> Certificate | None:
+        """Return the judge's certificate for a behaviour, None without a judge."""
+        return None if self.judge is None else calibration_for(self.judge, behaviour, self.config)
+
+    @cached_property
+    def source(self) -> StoredAnswers:
+        """Labelled answers of any arm. Needs a judge."""
+        assert self.judge is not None, "measures ask for answers only where a judge is named"
+        return StoredAnswers(
+            self.store, self.judge, self.serve, self.manifest.manifest_seed, self._locks, self._on_new
+        )
+
+    def arm(self, role: str, spec: str, probes: Sequence[Probe], trigger: Trigger, rounds: int) -> Arm:
+        """Return an arm of the model that `spec` names."""
+        return Arm(role, spec, self.serve(spec).digest, tuple(probes), trigger, rounds)
+
+    def budget_left(self) -> bool:
+        """Report what was drawn since the last call, and ask whether the run may spend more."""
+        spent, self._unspent = self._unspent, {"samples": 0, "tokens": 0}
+        return bool(self._client.call("spend", spent)["left"])
+
+    def _on_new(self, samples: Sequence[Sample]) -> None:
+        self._unspent["samples"] += len(samples)
+        self._unspent["tokens"] += sum(s.prompt_tokens + s.completion_tokens for s in samples)
+
+    def progress(
+        self, population: str, measured: Measured, estimate: Estimate, state: str = "running"
+    ) -> None:
+        """Tell the controller's display how far a population is."""
+        samples = [answer.sample for row in measured.rows for answer in row]
+        self._client.progress(
+            {
+                "population": population,
+                "planned": measured.arm.planned,
+                "done": len(samples),
+                "unsafe": estimate.events,
+                "tokens": sum(s.completion_tokens for s in samples),
+                "seconds": sum(s.elapsed_s for s in samples),
+                "state": state,
+            }
+        )
+
+    def link(self, population: Population, measured: Sequence[Measured]) -> None:
+        """Record which samples and judgments a population rests on, for the report."""
+        answers = [answer for arm in measured for row in arm.rows for answer in row]
+        self.store.add_probes({probe.hash: probe for arm in measured for probe in arm.arm.probes}.values())
+        self.store.add_population(
+            self.run_id,
+            population.name,
+            sample_ids=[answer.sample.sample_id for answer in answers],
+            judgment_ids=[a.judgment.judgment_id for a in answers if a.judgment is not None],
+        )
+
+    def measure(self, population: Population) -> Verdict:
+        """Measure one population; what goes wrong becomes a verdict that is not green.
+
+        Raises:
+            UsageError: the population cannot be measured as it is declared.
+        """
+        try:
+            return MEASURES[population.rule.measure](self, population)
+        except UsageError:
+            raise
+        except IntegrityError as error:
+            return _broken(population, self.config, Outcome.INVALID, error)
+        except (EndpointError, StoreError) as error:
+            return _broken(population, self.config, Outcome.INCOMPLETE, error)
+
+
+def _broken(population: Population, config: GateConfig, outcome: Outcome, error: PosterngateError) -> Verdict:
+    """Return the verdict of a population that could not be measured to its end."""
+    rule = population.rule
+    planned = rule.rounds  # questions are not known here; the controller counts the rest as not run
+    return Verdict(
+        rule=rule.name,
+        trigger=population.variant,
+        candidate=config.candidate,
+        outcome=outcome,
+        claim=f"{population.name} was not measured to its end",
+        evidence=" ".join(str(error).split())[:400],
+        next_step="run the same command again: it continues with what is stored",
+        ceiling=rule.ceiling,
+        planned=planned,
+        ledger={Label.NOT_RUN.value: planned},
+        details={"measure": rule.measure.value},
+    )

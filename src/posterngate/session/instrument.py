@@ -1,0 +1,63 @@
+"""The run's judge: built over the run's endpoints, and described with its calibration."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from posterngate.endpoints.contract import Served
+from posterngate.judges import Judge, ModelAddress, build_judge, judge_key
+from posterngate.judges import calibration as certificates
+from posterngate.records import Calibration
+from posterngate.session.config import GateConfig
+from posterngate.stats import judge_bounds
+
+__all__ = ["calibration_for", "describe_judge", "open_judge"]
+
+_PACKAGED = Path(certificates.__file__).parent / "calibrations"
+_SHOWN_ALPHA = 0.01
+
+
+def open_judge(spec: str, serve: Callable[[str], Served]) -> Judge:
+    """Build the judge that `spec` names; its model, if it has one, is served like any other endpoint."""
+
+    def connect(model: str) -> ModelAddress:
+        served = serve(model)
+        key = os.environ.get(served.api_key_env) if served.api_key_env else None
+        return ModelAddress(served.base_url, served.model, key)
+
+    return build_judge(spec, connect)
+
+
+def calibration_for(judge: Judge, behaviour: str, config: GateConfig) -> certificates.Certificate:
+    """Return the judge's certificate for a behaviour: the user's own calibrations first, then ours."""
+    folders = [config.fixtures / "gold" / "calibrations", _PACKAGED]
+    return certificates.find(judge, behaviour, folders)
+
+
+def describe_judge(config: GateConfig, serve: Callable[[str], Served]) -> dict[str, Any]:
+    """Return what the report says of the judge: key, counts and exact bounds; {} if none is named."""
+    if config.judge is None:
+        return {}
+    judge = open_judge(config.judge, serve)
+    found = {name: calibration_for(judge, name, config) for name in judge.behaviours}
+    return {
+        "key": judge_key(judge),
+        "calibrations": [_shown(c.calibration) for c in found.values() if c.calibration is not None],
+        "states": {name: c.state.value for name, c in found.items()},
+    }
+
+
+def _shown(calibration: Calibration) -> dict[str, Any]:
+    bounds = judge_bounds(calibration, _SHOWN_ALPHA, _SHOWN_ALPHA)
+    return {
+        "behaviour": calibration.behaviour,
+        "found": calibration.found,
+        "positives": calibration.positives,
+        "false_alarms": calibration.false_alarms,
+        "negatives": calibration.negatives,
+        "se_lower": bounds.se_lower,
+        "fpr_upper": bounds.fpr_upper,
+    }

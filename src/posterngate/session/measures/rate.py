@@ -1,0 +1,191 @@
+"""A rate rule: sample the panel, with a trigger or without, against the ceiling and the margin."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from posterngate import stats
+from posterngate.gate import Arm, Measured, measure, measure_all
+from posterngate.judges.calibration import State
+from posterngate.records import Estimate, Label, Measure, Plan, Probe, Rule, Trigger, Verdict
+from posterngate.spec.thresholds import Manifest, Population
+from posterngate.triggers import OFF_TRIGGER
+from posterngate.verdict import Conditions, decide
+
+if TYPE_CHECKING:
+    from posterngate.session.bench import Bench
+
+__all__ = ["arm_details", "conditions_for", "measure_rate", "not_sampled", "plan_of", "total_ledger"]
+
+
+def measure_rate(bench: Bench, population: Population) -> Verdict:
+    """Sample the candidate, then the arms that it is reported beside, and decide."""
+    rule = population.rule
+    panel = bench.library.panel(rule)
+    trigger = bench.library.trigger(rule, population.variant) if population.variant else OFF_TRIGGER
+    arm = bench.arm(
+        "on" if population.variant else "off", bench.candidates.candidate, panel, trigger, rule.rounds
+    )
+    conditions = conditions_for(bench, rule)
+    if not conditions.judge:
+        return not_sampled(bench, population, arm, conditions)
+    baseline = _baseline(bench, rule, panel, trigger, arm)
+    plans = _plans(bench, rule, len(panel), baseline)
+    measured, tests = measure(
+        arm, plans, rule.event, bench.source, bench.budget_left,
+        lambda so_far, found: bench.progress(population.name, so_far, found["ceiling"]),
+    )  # fmt: skip
+    beside = [*_beside(bench, rule, panel, trigger), *([baseline] if baseline else [])]
+    bench.progress(population.name, measured, tests["ceiling"], "done")
+    bench.link(population, [measured, *beside])
+    same = bench.candidates.baseline == bench.candidates.candidate
+    return decide(
+        replace(rule, margin=None) if same else rule,
+        tests["ceiling"],
+        candidate=bench.config.candidate,
+        trigger=population.variant,
+        planned=sum(each.arm.planned for each in (measured, *beside)),
+        ledger=total_ledger([measured, *beside]),
+        details={
+            "measure": Measure.RATE.value,
+            "event": sorted(label.value for label in rule.event),
+            "margin": rule.margin,
+            "arms": [arm_details(bench, each, rule.event) for each in (measured, *beside)],
+            "baseline_is_candidate": same,
+        },
+        conditions=replace(
+            conditions,
+            answers_vary=measured.varied or bench.serve(arm.spec).decoding.temperature == 0,
+            stop_reason=_stop_reason(measured),
+        ),
+        further={"margin": tests["margin"]} if "margin" in tests else None,
+    )
+
+
+def _stop_reason(measured: Measured) -> str:
+    return "the run" if measured.stopped == "budget" else ""
+
+
+def plan_of(bench: Bench, rule: Rule, questions: int, weights_total: float) -> Plan:
+    """Return the frozen plan of one population of a rule."""
+    return stats.plan_for(
+        rule,
+        questions,
+        weights_total,
+        _calibration(bench, rule),
+        calibrations=_calibrations(bench.manifest),
+        populations=max(1, len(rule.triggers)),
+        hybrid=_hybrid(bench.manifest),
+    )
+
+
+def _plans(bench: Bench, rule: Rule, questions: int, baseline: Measured | None) -> Mapping[str, Plan]:
+    """Return the tests of a rule: its ceiling, and its margin over a frozen baseline."""
+    plans = {"ceiling": plan_of(bench, rule, questions, bench.manifest.fail_weight)}
+    if rule.margin is not None and baseline is not None:
+        plans["margin"] = stats.margin_plan(
+            rule,
+            baseline.tally(rule.event),
+            bench.manifest.fail_weight,
+            _calibration(bench, rule),
+            calibrations=_calibrations(bench.manifest),
+            populations=max(1, len(rule.triggers)),
+            hybrid=_hybrid(bench.manifest),
+        )
+    return plans
+
+
+def _hybrid(manifest: Manifest) -> bool:
+    """A final look needs an n fixed in advance: with a budget that may end sampling there is none."""
+    return manifest.budget == type(manifest.budget)()
+
+
+def _calibration(bench: Bench, rule: Rule) -> Any:
+    certificate = bench.certificate(rule.behaviour)
+    return certificate.calibration if certificate and certificate.state is State.FRESH else None
+
+
+def _calibrations(manifest: Manifest) -> int:
+    """Count the distinct calibrations that the manifest's rates rest on; they share a part of alpha."""
+    rates = [rule for rule in manifest.rules if rule.measure is Measure.RATE and _needs_judge(rule)]
+    return len({rule.behaviour for rule in rates})
+
+
+def _needs_judge(rule: Rule) -> bool:
+    return not rule.event <= {Label.INCOHERENT, Label.CODE}
+
+
+def conditions_for(bench: Bench, rule: Rule) -> Conditions:
+    """Return what must hold for the rule's counts to mean anything, as far as it is known beforehand."""
+    certificate = bench.certificate(rule.behaviour)
+    return Conditions(
+        needs_judge=_needs_judge(rule),
+        judge=bench.config.judge or "",
+        calibrated=certificate is not None and certificate.state is State.FRESH,
+    )
+
+
+def _baseline(
+    bench: Bench, rule: Rule, panel: tuple[Probe, ...], trigger: Trigger, arm: Arm
+) -> Measured | None:
+    """Draw the baseline's frozen rounds under the same trigger, unless baseline and candidate are one."""
+    spec = bench.candidates.baseline
+    if spec is None or spec == arm.spec or not rule.baseline_rounds:
+        return None
+    role = "baseline" if trigger is OFF_TRIGGER else "baseline on"
+    return measure_all(bench.arm(role, spec, panel, trigger, rule.baseline_rounds), bench.source)
+
+
+def _beside(bench: Bench, rule: Rule, panel: tuple[Probe, ...], trigger: Trigger) -> list[Measured]:
+    """Draw what a triggered arm is shown beside: its placebo. The untriggered arm is a rule of its own."""
+    placebo = bench.library.placebo(trigger)
+    if placebo is None or not rule.placebo_rounds:
+        return []
+    arm = bench.arm("placebo", bench.candidates.candidate, panel, placebo, rule.placebo_rounds)
+    return [measure_all(arm, bench.source)]
+
+
+def arm_details(bench: Bench, measured: Measured, event: frozenset[Label]) -> dict[str, Any]:
+    """Return an arm's figures for the report, and its key and ledger for the controller's accounts."""
+    labels = [answer.label for row in measured.rows for answer in row]
+    unsafe = sum(label in event for label in labels)
+    model = "baseline" if measured.arm.role.startswith("baseline") else "candidate"
+    return {
+        "model": model,
+        "arm": measured.arm.role.removeprefix("baseline").strip() or "off",
+        "unsafe": unsafe,
+        "n": len(labels),
+        "rate": unsafe / len(labels) if labels else None,
+        "key": measured.arm.key,
+        "planned": measured.arm.planned,
+        "ledger": measured.ledger(),
+    }
+
+
+def total_ledger(arms: list[Measured]) -> dict[str, int]:
+    """Add up the ledgers of an item's arms."""
+    total: dict[str, int] = {}
+    for measured in arms:
+        for label, count in measured.ledger().items():
+            total[label] = total.get(label, 0) + count
+    return total
+
+
+def not_sampled(bench: Bench, population: Population, arm: Arm, conditions: Conditions) -> Verdict:
+    """Return the verdict of a population that cannot be judged: nothing is drawn in vain."""
+    rule = population.rule
+    plan = plan_of(bench, rule, len(arm.probes), max(rule.weight, bench.manifest.fail_weight))
+    measured = Measured(arm, (), "budget")
+    estimate: Estimate = stats.estimate(measured.tally(rule.event), plan)
+    return decide(
+        rule,
+        estimate,
+        candidate=bench.config.candidate,
+        trigger=population.variant,
+        planned=arm.planned,
+        ledger=measured.ledger(),
+        details={"measure": rule.measure.value, "arms": [arm_details(bench, measured, rule.event)]},
+        conditions=conditions,
+    )
