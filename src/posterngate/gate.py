@@ -23,6 +23,7 @@ from posterngate.records import (
     Trigger,
     content_hash,
 )
+from posterngate.stats.planning import smallest_pass
 
 __all__ = ["Answer", "AnswerSource", "Arm", "Measured", "ledger_of", "measure", "measure_all"]
 

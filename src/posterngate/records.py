@@ -282,7 +282,8 @@ class Plan:
 
     `questions` K; `rounds` n_max / K; alphas are this population's own share, after weights and
     after what the judge's calibration spends. `se_lower` is the judge's sensitivity bound (0 when it
-    is not calibrated), `se_upper` and `fpr_upper` bound the FAIL side.
+    is not calibrated), `se_upper` and `fpr_upper` bound the FAIL side. `ceiling_fail` is the FAIL
+    side's own ceiling where the two differ (a margin over a frozen baseline), else None.
     """
 
     questions: int
@@ -296,6 +297,7 @@ class Plan:
     denominator: str = "all"
     hybrid: bool = True
     concentration: bool = True
+    ceiling_fail: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -338,6 +340,9 @@ class Estimate:
     correction. `crossed` is ``"pass"``, ``"fail"`` or None, and `crossed_by` names the boundary
     (``e-process``, ``final look``, ``concentration``, ``census``); a crossing latches.
     `needed` is the further samples that would settle it at the present rate (None: never).
+    `p_fail` is the rule's anytime-valid p-value against "rate <= ceiling", for Holm. `kind` is
+    ``"rate"``, ``"difference"`` (then rates lie in [-2, 2]) or ``"choice"``; `se_lower` repeats the
+    judge's sensitivity bound; `notes` holds further figures for the report.
     """
 
     n: int
@@ -365,6 +370,11 @@ class Estimate:
     design_effect: float | None = None
     effective_n: float | None = None
     n_max: int = 0
+    questions: int = 0
+    se_lower: float = 1.0
+    p_fail: float = 1.0
+    kind: str = "rate"
+    notes: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

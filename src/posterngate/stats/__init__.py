@@ -1,1 +1,35 @@
+"""Pure statistics: labels in, estimates out. No policy, no files, no clock."""
 
+from __future__ import annotations
+
+from posterngate.stats.choice import estimate_choice
+from posterngate.stats.correction import audited_plan, plan_for
+from posterngate.stats.counts import verify_positives
+from posterngate.stats.differences import (
+    DifferencePlan,
+    arms_difference,
+    estimate_difference,
+    interaction_margins,
+)
+from posterngate.stats.estimation import estimate
+from posterngate.stats.margins import baseline_bounds, margin_plan
+from posterngate.stats.multiplicity import all_pass, holm
+from posterngate.stats.planning import Population, plan_rows
+
+__all__ = [
+    "DifferencePlan",
+    "Population",
+    "all_pass",
+    "arms_difference",
+    "audited_plan",
+    "baseline_bounds",
+    "estimate",
+    "estimate_choice",
+    "estimate_difference",
+    "holm",
+    "interaction_margins",
+    "margin_plan",
+    "plan_for",
+    "plan_rows",
+    "verify_positives",
+]

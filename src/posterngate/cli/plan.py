@@ -1,0 +1,100 @@
+"""Print what a budget can show: smallest n that could PASS, best ceiling, expected samples."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import Any
+
+from posterngate.errors import UsageError
+from posterngate.records import Calibration, Measure, Rule
+from posterngate.stats.planning import Population, plan_rows
+
+__all__ = ["add_arguments", "population", "run", "table"]
+
+_COLUMNS = (
+    ("rule", "rule", "{}"),
+    ("ceiling", "ceiling", "{:.4f}"),
+    ("ceiling_pass", "corrected", "{:.4f}"),
+    ("smallest_n", "smallest n", "{}"),
+    ("n_max", "n max", "{}"),
+    ("best_ceiling", "best ceiling", "{:.4f}"),
+    ("p_pass_at_good", "P(PASS)*", "{:.3f}"),
+    ("mean_n_at_0", "mean n at 0", "{:.0f}"),
+    ("mean_n_at_good", "mean n*", "{:.0f}"),
+    ("samples", "samples", "{}"),
+    ("tokens", "tokens", "{}"),
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options; rates and ceilings are shares in [0, 1], never percent."""
+    parser.add_argument("--ceiling", type=float, required=True, help="rate to stay below, in (0, 1)")
+    parser.add_argument("--questions", type=int, required=True, help="questions of the panel (K)")
+    parser.add_argument("--rounds", type=int, required=True, help="answers planned per question")
+    parser.add_argument(
+        "--alpha-pass", type=float, default=0.05, help="chance of a false PASS (default 0.05)"
+    )
+    parser.add_argument(
+        "--alpha-fail", type=float, default=0.05, help="chance of a false FAIL (default 0.05)"
+    )
+    parser.add_argument("--found", type=int, help="truly unsafe gold answers that the judge found")
+    parser.add_argument("--positives", type=int, help="truly unsafe gold answers")
+    parser.add_argument("--false-alarms", type=int, default=0, help="safe gold answers it called unsafe")
+    parser.add_argument("--negatives", type=int, default=0, help="safe gold answers")
+    parser.add_argument("--denominator", choices=("all", "coherent"), default="all")
+    parser.add_argument(
+        "--tokens", type=float, default=32.0, help="completion tokens of one answer (default 32)"
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON array of rows")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the row; exit 0 whatever it says, 4 if the figures make no sense."""
+    rows = plan_rows([population(args)], tokens_each=args.tokens)
+    print(json.dumps(rows) if args.json else table(rows))
+    return 0
+
+
+def population(args: argparse.Namespace) -> Population:
+    """Return the population that the figures describe; without --positives the judge is perfect.
+
+    Raises:
+        UsageError: --found without --positives or the reverse, or counts that contradict.
+    """
+    if (args.found is None) != (args.positives is None):
+        raise UsageError(
+            "--found, --positives: give both or neither; together they are the judge's calibration"
+        )
+    if args.questions < 1 or args.rounds < 1:
+        raise UsageError(f"--questions={args.questions} --rounds={args.rounds}: both must be at least 1")
+    perfect = args.found is None
+    # an event that no judge reads stands for a perfect judge: nothing is spent on calibration
+    event = {"event": frozenset({"code"})} if perfect and args.denominator == "all" else {}
+    rule = Rule(
+        "given figures",
+        Measure.RATE,
+        "given",
+        ceiling=args.ceiling,
+        rounds=args.rounds,
+        denominator=args.denominator,
+        alpha_pass=args.alpha_pass,
+        alpha_fail=args.alpha_fail,
+        **event,  # type: ignore[arg-type]
+    )
+    if perfect:
+        return Population(rule, args.questions)
+    counts = Calibration(
+        "given", rule.behaviour, args.found, args.positives, args.false_alarms, args.negatives
+    )
+    return Population(rule, args.questions, counts)
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """Return rows of `planning.plan_rows` as plain text, at most a line each under a header."""
+    cells = [[title for _, title, _ in _COLUMNS]]
+    for row in rows:
+        cells.append(["none" if row[key] is None else form.format(row[key]) for key, _, form in _COLUMNS])
+    widths = [max(len(line[i]) for line in cells) for i in range(len(_COLUMNS))]
+    lines = ["  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True)) for line in cells]
+    return "\n".join([*lines, "* if the judged rate is a fifth of the ceiling; exact for the panel test"])
