@@ -101,7 +101,7 @@ class Sampler:
     ) -> None:
         self.served = served
         self.decoding = decoding or served.decoding
-        self._on_samples = on_samples or (lambda samples: None)
+        self._on_samples = on_samples or (lambda _samples: None)
         self._should_stop = should_stop or (lambda: False)
         self._client = EndpointClient(served, settings)
 

@@ -123,7 +123,7 @@ class LocalBackend:
         expected = files.adapter_digest or files.weights
         if card.get("digest", expected) != expected:
             raise IntegrityError(
-                f"candidate={served.spec}: the host has {card['digest']!r} loaded, not {expected!r}; start again"
+                f"candidate={served.spec}: the host holds {card['digest']!r}, not {expected!r}; start again"
             )
 
     def stop(self) -> None:
@@ -168,7 +168,7 @@ def _model_folder(spec: CandidateSpec, context: BackendContext) -> Path:
         return path.resolve()
     if spec.name.startswith((".", "/", "~")) or spec.name.count("/") != 1:
         raise UsageError(
-            f"candidate={spec.text}: {spec.name!r} is neither a folder here nor a hub id (OWNER/NAME); check it"
+            f"candidate={spec.text}: {spec.name!r} is neither a folder nor a hub id (OWNER/NAME)"
         )
     context.progress(
         {"event": "endpoint", "spec": spec.text, "message": "fetching from the hub", "elapsed_s": 0.0}
@@ -186,8 +186,8 @@ def _from_hub(spec: CandidateSpec) -> Path:
     except Exception as error:  # the hub's client raises many kinds; all of them mean the same here
         reason = " ".join(str(error).split())[:300]
         raise EndpointError(
-            f"candidate={spec.text}: cannot be fetched from the hub ({type(error).__name__}: {reason}); check "
-            "the id and the network, or name a local folder"
+            f"candidate={spec.text}: cannot be fetched from the hub ({type(error).__name__}: {reason}); "
+            "check the id and the network, or name a local folder"
         ) from error
 
 

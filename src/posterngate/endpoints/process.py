@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import queue
@@ -11,16 +12,13 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-
 from typing import IO, Any
 
 from posterngate.errors import EndpointDiedError, EndpointError
 
 __all__ = ["HostProcess", "child_environment"]
 
-_SECRET = re.compile(
-    r"(^|_)(KEY|KEYS|TOKEN|TOKENS|SECRET|SECRETS|PASSWORD|PASSWD|PASS|CREDENTIALS?|AUTH)$", re.I
-)
+_SECRET = re.compile(r"(^|_)(KEYS?|TOKENS?|SECRETS?|PASSWORD|PASSWD|PASS|CREDENTIALS?|AUTH)$", re.I)
 _SECRET_PARTS = re.compile(r"API_?KEY|SECRET|PASSWORD|ACCESS_KEY|SSH_AUTH|CREDENTIAL", re.I)
 _URL_WITH_PASSWORD = re.compile(r"://[^/@\s]*:[^/@\s]+@")
 _POLL_S = 0.5
@@ -55,7 +53,7 @@ class HostProcess:
 
     def __init__(self, command: Sequence[str], name: str) -> None:
         self.name = name
-        self._log: IO[bytes] = tempfile.TemporaryFile(prefix="posterngate-host-")
+        self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
         self._lines: queue.SimpleQueue[bytes] = queue.SimpleQueue()
 
         self._process = subprocess.Popen(
@@ -90,8 +88,8 @@ class HostProcess:
             progress({"event": "endpoint", "spec": self.name, "message": message, "elapsed_s": elapsed})
         self.stop()
         raise EndpointError(
-            f"candidate={self.name}: not ready after {timeout_s:g} s; raise the limit or use a smaller model. "
-            f"Last lines:\n{self.tail()}"
+            f"candidate={self.name}: not ready after {timeout_s:g} s; raise the limit or use a smaller "
+            f"model. Last lines:\n{self.tail()}"
         )
 
     def _ready_line(self, line: bytes) -> dict[str, Any]:
@@ -131,14 +129,13 @@ class HostProcess:
     def stop(self, patience_s: float = 5.0) -> None:
         """End the process: end-of-file first, then a request, then force. Never raises; may be repeated."""
         if self._process.stdin is not None:
-            try:
+            with contextlib.suppress(OSError):  # it has ended already
                 self._process.stdin.close()
-            except OSError:
-                pass  # it has ended already
-        for ask in (lambda: None, self._process.terminate, self._process.kill):
-            ask()
-            if self._wait(patience_s):
-                return
+        if not self._wait(patience_s):
+            self._process.terminate()
+        if not self._wait(patience_s):
+            self._process.kill()
+            self._wait(patience_s)
 
     def _wait(self, seconds: float) -> bool:
         try:
