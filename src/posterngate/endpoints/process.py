@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import IO, Any
 
-from posterngate.errors import EndpointDiedError, EndpointError
+from posterngate.errors import EndpointDiedError, EndpointError, UsageError
 
 __all__ = ["HostProcess", "child_environment"]
 
@@ -23,6 +23,7 @@ _SECRET_PARTS = re.compile(r"API_?KEY|SECRET|PASSWORD|ACCESS_KEY|SSH_AUTH|CREDEN
 _URL_WITH_PASSWORD = re.compile(r"://[^/@\s]*:[^/@\s]+@")
 _POLL_S = 0.5
 _TAIL_LINES = 8
+_EXIT_USAGE = 4  # the host could not serve what it was given, and said why in its last line
 
 
 def child_environment(environment: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -106,10 +107,16 @@ class HostProcess:
         raise EndpointError(f"candidate={self.name}: its first line is no JSON object: {line[:200]!r}")
 
     def check_alive(self) -> None:
-        """Raise EndpointDiedError with the last log lines if the process has ended."""
+        """Raise EndpointDiedError with the last log lines if the process has ended.
+
+        Raises:
+            UsageError: it ended because it could not serve the model that it was given.
+        """
         code = self._process.poll()
         if code is None:
             return
+        if code == _EXIT_USAGE:
+            raise UsageError(f"candidate={self.name}: {self.tail(1).removeprefix('host: ')}")
         how = f"signal {-code}" if code < 0 else f"exit code {code}"
         raise EndpointDiedError(
             f"candidate={self.name}: its process ended ({how}); start the run again to continue. "
