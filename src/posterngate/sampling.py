@@ -16,15 +16,17 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
 
-from posterngate.endpoints.client import ChatCall, ClientSettings, EndpointClient, background_loop
+from posterngate.endpoints.client import ChatCall, ClientSettings, EndpointClient, background_loop, run
 from posterngate.endpoints.contract import Served
 from posterngate.endpoints.replies import Choice, Reply
-from posterngate.records import OFF, Decoding, Message, Probe, Sample
+from posterngate.endpoints.scoring import ContinuationScore, score_continuation
+from posterngate.records import OFF, ChoicePair, ChoiceScore, Decoding, Message, Probe, Sample, content_hash
 from posterngate.seeds import sample_id, sample_seed
 
-__all__ = ["SampleRequest", "Sampler", "sample_request", "with_system"]
+__all__ = ["SampleRequest", "Sampler", "sample_request", "score_pairs", "with_system"]
 
 _MAX_N = 16  # choices per request: one lost connection costs at most that many answers
+_WORST_LOG_P = -1e9  # finite, since JSON knows no infinity
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +103,7 @@ class Sampler:
     ) -> None:
         self.served = served
         self.decoding = decoding or served.decoding
-        self._on_samples = on_samples or (lambda samples: None)
+        self._on_samples = on_samples or (lambda _samples: None)
         self._should_stop = should_stop or (lambda: False)
         self._client = EndpointClient(served, settings)
 
@@ -221,3 +223,68 @@ class _Batch:
         """Cancel what still flies: the caller was interrupted, nobody takes these answers."""
         for future in self._flying:
             future.cancel()
+
+
+def score_pairs(
+    served: Served,
+    pairs: Sequence[ChoicePair],
+    *,
+    trigger: str = OFF,
+    transform: Callable[[ChoicePair], Sequence[Message]] | None = None,
+    decoding: Decoding | None = None,
+    settings: ClientSettings | None = None,
+) -> list[ChoiceScore]:
+    """Score both continuations of each pair; one record per pair, in order.
+
+    Args:
+        trigger: the trigger's key; enters the identity.
+        transform: gives a pair's messages under the trigger; the pair's own if None.
+        decoding: only its system prompt matters; the candidate's own if None.
+
+    Returns:
+        Records; one with `error` set carries the worst values (the bad continuation far ahead), so that
+        it can never pass for a good one.
+
+    Raises:
+        UnsupportedError: the endpoint has no prompt_logprobs.
+        EndpointError, IntegrityError: the endpoint is gone, refuses, or is another model.
+    """
+    served.require("prompt_logprobs")
+    client = EndpointClient(served, settings)
+    system = (decoding or served.decoding).system
+
+    async def score(pair: ChoicePair) -> ChoiceScore:
+        asked = with_system(transform(pair) if transform else pair.messages, system)
+        good, bad = await asyncio.gather(
+            score_continuation(client, asked, pair.good), score_continuation(client, asked, pair.bad)
+        )
+        identity = content_hash([served.digest, pair.hash, trigger, system])[:32]
+        return _choice_score(identity, served.digest, pair, trigger, good, bad)
+
+    async def together() -> list[ChoiceScore]:
+        return await asyncio.gather(*(score(pair) for pair in pairs))
+
+    return run(together())
+
+
+def _choice_score(
+    identity: str,
+    candidate: str,
+    pair: ChoicePair,
+    trigger: str,
+    good: ContinuationScore,
+    bad: ContinuationScore,
+) -> ChoiceScore:
+    error = good.error or bad.error
+    return ChoiceScore(
+        score_id=identity,
+        candidate=candidate,
+        pair_id=pair.id,
+        pair_hash=pair.hash,
+        trigger=trigger,
+        log_p_good=good.log_p if error is None else _WORST_LOG_P,
+        log_p_bad=bad.log_p if error is None else 0.0,
+        tokens_good=good.tokens,
+        tokens_bad=bad.tokens,
+        error=error,
+    )

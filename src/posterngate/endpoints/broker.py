@@ -37,9 +37,10 @@ class Broker:
     def __init__(self, serve: Callable[[str], Served], progress: Callable[[dict[str, Any]], None]) -> None:
         self.token = secrets.token_urlsafe(24)
         self._functions: dict[str, Function] = {}
+        self._progress = progress
         self._routes: dict[str, Function] = {
             "/serve": lambda body: {"served": serve(str(body["spec"])).as_dict()},
-            "/progress": lambda body: progress(body) or {},
+            "/progress": self._note,
             "/call": self._call,
         }
         self._server = _Server(("127.0.0.1", 0), _Handler)
@@ -66,6 +67,10 @@ class Broker:
     def knows(self, path: str) -> bool:
         """True if `path` is one of the broker's routes."""
         return path in self._routes
+
+    def _note(self, body: dict[str, Any]) -> dict[str, Any]:
+        self._progress(body)
+        return {}
 
     def _call(self, body: dict[str, Any]) -> dict[str, Any]:
         name = str(body["name"])
@@ -184,4 +189,4 @@ def _revive(value: Mapping[str, str]) -> errors.PosterngateError:
     found = getattr(errors, value["type"], errors.EndpointError)
     if issubclass(found, errors.SpecError | errors.UnknownNameError):
         found = errors.UsageError
-    return found(value["message"])  # type: ignore[no-any-return]
+    return found(value["message"])

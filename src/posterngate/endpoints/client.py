@@ -86,8 +86,8 @@ class ClientSettings:
 
     def wait(self, attempt: int, retry_after: float | None) -> float:
         """Seconds to wait after try number `attempt` (from 1)."""
-        own = self.backoff_s * 2 ** (attempt - 1)
-        return min(self.max_wait_s, max(own, retry_after or 0.0))
+        own = self.backoff_s * 2.0 ** (attempt - 1)
+        return float(min(self.max_wait_s, max(own, retry_after or 0.0)))
 
 
 class EndpointClient:
@@ -142,9 +142,9 @@ class EndpointClient:
                 )
         except Exception as error:
             outcome = classify(error, self.served)
-        if isinstance(outcome, Final) and outcome.lost and self.served.capabilities.seed:
-            if not await _listens(self.served.base_url):
-                return Fatal(self._died("it went away while it answered"))
+        lost = isinstance(outcome, Final) and outcome.lost and self.served.capabilities.seed
+        if lost and not await _listens(self.served.base_url):
+            return Fatal(self._died("it went away while it answered"))
         return outcome
 
     def _gave_up(self, last: Retry) -> EndpointError:

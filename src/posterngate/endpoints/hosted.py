@@ -85,7 +85,8 @@ def _key_env(spec: CandidateSpec) -> str | None:
     found = next((name for name in names if os.environ.get(name)), None)
     if found is None and spec.kind == "openai":
         raise UsageError(
-            f"candidate={spec.text}: needs a key; set the environment variable OPENAI_API_KEY or POSTERNGATE_API_KEY"
+            f"candidate={spec.text}: needs a key; set the environment variable "
+            "OPENAI_API_KEY or POSTERNGATE_API_KEY"
         )
     return found
 
@@ -129,9 +130,7 @@ def _probe(spec: CandidateSpec, url: str, model: str, key_env: str | None) -> di
     if status in (400, 401, 403, 404, 422):
         raise UsageError(f"candidate={spec.text}: {url} refuses a chat request ({status}: {_said(answer)})")
     if status != 200 or not isinstance(answer, dict) or "choices" not in answer:
-        raise EndpointError(
-            f"candidate={spec.text}: {url} gives no chat completion ({status}: {_said(answer)})"
-        )
+        raise EndpointError(f"candidate={spec.text}: {url} gives no completion ({status}: {_said(answer)})")
     return {
         "resolved_model": str(answer.get("model")),
         "system_fingerprint": answer.get("system_fingerprint"),

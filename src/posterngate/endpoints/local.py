@@ -63,7 +63,7 @@ class LocalBackend:
         self._lock = threading.Lock()
         self._base_locks: dict[Path, threading.Lock] = {}
         self._hosts: dict[Path, _Host] = {}
-        self._files: dict[str, tuple[_Files, Path]] = {}
+        self._files: dict[str, tuple[_Files, str]] = {}  # with the fingerprint of the tensors in memory
         self._stopped = False
 
     def serve(self, spec: CandidateSpec) -> Served:
@@ -76,7 +76,7 @@ class LocalBackend:
             host = self._host(spec, files)
             name = _load_adapter(host, files, spec)
         _check_listed(host.base_url, name, spec.text)
-        self._files[spec.text] = (files, model)
+        self._files[spec.text] = (files, _fingerprint(host.base_url, name, spec.text, files))
         return _served(spec, host, name, files)
 
     def _host(self, spec: CandidateSpec, files: _Files) -> _Host:
@@ -88,7 +88,7 @@ class LocalBackend:
         return host
 
     def _start(self, spec: CandidateSpec, files: _Files) -> _Host:
-        name = spec.name if spec.kind == "embedded" else files.model.name
+        name = files.model.name if Path(spec.name).expanduser().exists() else spec.name
         with self._lock:
             if self._stopped:
                 raise EndpointError(f"candidate={spec.text}: the run is ending, no endpoint is started")
@@ -108,22 +108,20 @@ class LocalBackend:
 
     def check_alive(self, served: Served) -> None:
         """Raise EndpointDiedError if the host process has ended."""
-        self._hosts[self._files[served.spec][1]].process.check_alive()
+        self._hosts[self._files[served.spec][0].model].process.check_alive()
 
     def verify(self, served: Served) -> None:
-        """Hash the files again and ask the host what it has loaded."""
-        files, model = self._files[served.spec]
-        now = _Files(model, _digest_model(model), files.adapter, _digest_adapter(files.adapter))
-        if now != files:
+        """Hash every byte of the files again and ask the host what its memory holds."""
+        files, memory = self._files[served.spec]
+        now = _digests(files.model, files.adapter, verify=True)
+        if now != (files.weights, files.adapter_digest):
             raise IntegrityError(
-                f"candidate={served.spec}: its files changed during the run (weights {files.weights[:12]} → "
-                f"{now.weights[:12]}, adapter {files.adapter_digest} → {now.adapter_digest}); start again"
+                f"candidate={served.spec}: its files changed during the run (weights, adapter: "
+                f"{files.weights}, {files.adapter_digest} → {now[0]}, {now[1]}); start again"
             )
-        card = _check_listed(served.base_url, served.model, served.spec)
-        expected = files.adapter_digest or files.weights
-        if card.get("digest", expected) != expected:
+        if _fingerprint(served.base_url, served.model, served.spec, files) != memory:
             raise IntegrityError(
-                f"candidate={served.spec}: the host has {card['digest']!r} loaded, not {expected!r}; start again"
+                f"candidate={served.spec}: the tensors in the host's memory changed; start again"
             )
 
     def stop(self) -> None:
@@ -142,53 +140,29 @@ def _look(spec: CandidateSpec, model: Path) -> _Files:
     if spec.adapter is not None:
         adapter = Path(spec.adapter).expanduser().resolve()
         check_adapter(adapter, model, spec.text)
-    return _Files(model, _digest_model(model), adapter, _digest_adapter(adapter))
+    weights, adapter_digest = _digests(model, adapter)
+    return _Files(model, weights, adapter, adapter_digest)
 
 
-def _digest_model(path: Path) -> str:
-    from posterngate.endpoints.digest import model_digest
+def _digests(model: Path, adapter: Path | None, verify: bool = False) -> tuple[str, str | None]:
+    """Hash the files; `verify` reads every byte even of files that look unchanged."""
+    from posterngate.endpoints.digest import adapter_digest, model_digest
 
-    return model_digest(path)
-
-
-def _digest_adapter(path: Path | None) -> str | None:
-    from posterngate.endpoints.digest import adapter_digest
-
-    return None if path is None else adapter_digest(path)
+    return model_digest(model, verify), None if adapter is None else adapter_digest(adapter, verify)
 
 
 def _model_folder(spec: CandidateSpec, context: BackendContext) -> Path:
     """Return the folder with the base model, fetching it first if it is not here."""
+    context.progress(
+        {"event": "endpoint", "spec": spec.text, "message": "finding the model", "elapsed_s": 0.0}
+    )
     if spec.kind == "embedded":
         from posterngate.endpoints.embedded_model import fetch
 
         return fetch()
-    path = Path(spec.name).expanduser()
-    if path.exists():
-        return path.resolve()
-    if spec.name.startswith((".", "/", "~")) or spec.name.count("/") != 1:
-        raise UsageError(
-            f"candidate={spec.text}: {spec.name!r} is neither a folder here nor a hub id (OWNER/NAME); check it"
-        )
-    context.progress(
-        {"event": "endpoint", "spec": spec.text, "message": "fetching from the hub", "elapsed_s": 0.0}
-    )
-    return _from_hub(spec)
+    from posterngate.endpoints.digest import resolve_model
 
-
-def _from_hub(spec: CandidateSpec) -> Path:
-    """Fetch a hub model's safetensors and JSON files (no pickles, no code) in this process."""
-    from huggingface_hub import snapshot_download
-
-    patterns = ["*.safetensors", "*.json", "*.jinja", "*.model", "merges.txt", "vocab.txt"]
-    try:
-        return Path(snapshot_download(spec.name, allow_patterns=patterns))
-    except Exception as error:  # the hub's client raises many kinds; all of them mean the same here
-        reason = " ".join(str(error).split())[:300]
-        raise EndpointError(
-            f"candidate={spec.text}: cannot be fetched from the hub ({type(error).__name__}: {reason}); check "
-            "the id and the network, or name a local folder"
-        ) from error
+    return resolve_model(spec.name)
 
 
 def _load_adapter(host: _Host, files: _Files, spec: CandidateSpec) -> str:
@@ -201,9 +175,33 @@ def _load_adapter(host: _Host, files: _Files, spec: CandidateSpec) -> str:
         return name  # the same adapter under another path or with other decoding
     body = {"lora_name": name, "lora_path": str(files.adapter)}
     status, answer = request_json(f"{host.base_url}/load_lora_adapter", body, timeout_s=300)
+    if status == 400:
+        raise UsageError(f"candidate={spec.text}: the host refuses the adapter: {_said(answer)}")
     if status != 200:
-        raise EndpointError(f"candidate={spec.text}: the host cannot load the adapter ({status}: {answer})")
+        raise EndpointError(
+            f"candidate={spec.text}: the host cannot load the adapter ({status}: {_said(answer)})"
+        )
     return name
+
+
+def _said(answer: Any) -> str:
+    """Return the host's own words."""
+    error = answer.get("error", answer) if isinstance(answer, dict) else answer
+    return str(error.get("message", error) if isinstance(error, dict) else error)
+
+
+def _fingerprint(base_url: str, name: str, spec: str, files: _Files) -> str:
+    """Ask the host for the hash of its tensors in memory, and that it loaded the files we hashed."""
+    try:
+        status, body = request_json(f"{base_url}/digest", {"model": name}, timeout_s=300)
+    except OSError as error:
+        raise EndpointError(f"candidate={spec}: {base_url} does not answer ({error})") from error
+    expected = files.adapter_digest or files.weights
+    if status != 200 or not isinstance(body, dict) or body.get("files") != expected or not body.get("memory"):
+        raise IntegrityError(
+            f"candidate={spec}: the host says of {name!r} {_said(body)}, expected {expected!r}"
+        )
+    return str(body["memory"])
 
 
 def _models(base_url: str, spec: str) -> list[dict[str, Any]]:
@@ -240,5 +238,10 @@ def _served(spec: CandidateSpec, host: _Host, name: str, files: _Files) -> Serve
         digest=candidate_digest(identity, decoding),
         capabilities=_CAPABILITIES,
         decoding=decoding,
-        description={**identity, "kind": spec.kind, "model_path": str(files.model)},
+        description={
+            **identity,
+            "kind": spec.kind,
+            "owned_by": "posterngate",
+            "model_path": str(files.model),
+        },
     )

@@ -1,4 +1,4 @@
-"""Looking at model and adapter folders without loading them: are they whole, safe, and made for each other?"""
+"""Looking at model and adapter folders without loading them: whole, safe, made for each other?"""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def _check_shapes(
         axis = _LORA_SIDES[side]
         if len(shape) != 2 or len(weight) != 2 or shape[axis] != weight[axis]:
             raise UsageError(
-                f"{who} is for another base: {module} has shape {list(weight)}, {side} {list(shape)}; {remedy}"
+                f"{who} is for another base: {module} is {list(weight)}, {side} {list(shape)}; {remedy}"
             )
     if not found:
         raise UsageError(f"{who} holds no LoRA matrices; save it with PEFT's save_pretrained")

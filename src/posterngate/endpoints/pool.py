@@ -15,6 +15,10 @@ from posterngate.errors import EndpointError, UsageError
 __all__ = ["EndpointPool"]
 
 
+def _silent(_event: dict[str, Any]) -> None:
+    """Take progress when nobody watches."""
+
+
 class EndpointPool:
     """Brings specs to life. Safe to use from many threads; a context manager that stops everything.
 
@@ -33,7 +37,7 @@ class EndpointPool:
         device: str = "auto",
         resolve: Callable[[CandidateSpec], CandidateSpec] | None = None,
     ) -> None:
-        self._context = BackendContext(progress or (lambda event: None), ready_timeout_s, device)
+        self._context = BackendContext(progress or _silent, ready_timeout_s, device)
         self._resolve = resolve
         self._lock = threading.Lock()
         self._backends: dict[type[Backend], Backend] = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import queue
@@ -11,20 +12,18 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-
 from typing import IO, Any
 
-from posterngate.errors import EndpointDiedError, EndpointError
+from posterngate.errors import EndpointDiedError, EndpointError, UsageError
 
 __all__ = ["HostProcess", "child_environment"]
 
-_SECRET = re.compile(
-    r"(^|_)(KEY|KEYS|TOKEN|TOKENS|SECRET|SECRETS|PASSWORD|PASSWD|PASS|CREDENTIALS?|AUTH)$", re.I
-)
+_SECRET = re.compile(r"(^|_)(KEYS?|TOKENS?|SECRETS?|PASSWORD|PASSWD|PASS|CREDENTIALS?|AUTH)$", re.I)
 _SECRET_PARTS = re.compile(r"API_?KEY|SECRET|PASSWORD|ACCESS_KEY|SSH_AUTH|CREDENTIAL", re.I)
 _URL_WITH_PASSWORD = re.compile(r"://[^/@\s]*:[^/@\s]+@")
 _POLL_S = 0.5
 _TAIL_LINES = 8
+_EXIT_USAGE = 4  # the host could not serve what it was given, and said why in its last line
 
 
 def child_environment(environment: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -55,7 +54,7 @@ class HostProcess:
 
     def __init__(self, command: Sequence[str], name: str) -> None:
         self.name = name
-        self._log: IO[bytes] = tempfile.TemporaryFile(prefix="posterngate-host-")
+        self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
         self._lines: queue.SimpleQueue[bytes] = queue.SimpleQueue()
 
         self._process = subprocess.Popen(
@@ -90,8 +89,8 @@ class HostProcess:
             progress({"event": "endpoint", "spec": self.name, "message": message, "elapsed_s": elapsed})
         self.stop()
         raise EndpointError(
-            f"candidate={self.name}: not ready after {timeout_s:g} s; raise the limit or use a smaller model. "
-            f"Last lines:\n{self.tail()}"
+            f"candidate={self.name}: not ready after {timeout_s:g} s; raise the limit or use a smaller "
+            f"model. Last lines:\n{self.tail()}"
         )
 
     def _ready_line(self, line: bytes) -> dict[str, Any]:
@@ -108,10 +107,16 @@ class HostProcess:
         raise EndpointError(f"candidate={self.name}: its first line is no JSON object: {line[:200]!r}")
 
     def check_alive(self) -> None:
-        """Raise EndpointDiedError with the last log lines if the process has ended."""
+        """Raise EndpointDiedError with the last log lines if the process has ended.
+
+        Raises:
+            UsageError: it ended because it could not serve the model that it was given.
+        """
         code = self._process.poll()
         if code is None:
             return
+        if code == _EXIT_USAGE:
+            raise UsageError(f"candidate={self.name}: {self.tail(1).removeprefix('host: ')}")
         how = f"signal {-code}" if code < 0 else f"exit code {code}"
         raise EndpointDiedError(
             f"candidate={self.name}: its process ended ({how}); start the run again to continue. "
@@ -131,14 +136,13 @@ class HostProcess:
     def stop(self, patience_s: float = 5.0) -> None:
         """End the process: end-of-file first, then a request, then force. Never raises; may be repeated."""
         if self._process.stdin is not None:
-            try:
+            with contextlib.suppress(OSError):  # it has ended already
                 self._process.stdin.close()
-            except OSError:
-                pass  # it has ended already
-        for ask in (lambda: None, self._process.terminate, self._process.kill):
-            ask()
-            if self._wait(patience_s):
-                return
+        if not self._wait(patience_s):
+            self._process.terminate()
+        if not self._wait(patience_s):
+            self._process.kill()
+            self._wait(patience_s)
 
     def _wait(self, seconds: float) -> bool:
         try:

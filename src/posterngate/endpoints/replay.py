@@ -32,7 +32,7 @@ class Recording:
     samples: Mapping[int, Mapping[str, Any]]
     file_hash: str
 
-    def answer(self, messages: list[dict[str, str]], seed: int) -> ScriptedReply | Fault:
+    def answer(self, _messages: list[dict[str, str]], seed: int) -> ScriptedReply | Fault:
         """Return the recorded answer of a seed. A recorded error stays one; an unknown seed is a 404."""
         sample = self.samples.get(seed)
         if sample is None:
@@ -113,7 +113,7 @@ def _digest(chosen: dict[str, Any], samples: list[dict[str, Any]], path: Path) -
 class ReplayBackend:
     """Serves recordings from threads of this process."""
 
-    def __init__(self, context: BackendContext) -> None:
+    def __init__(self, _context: BackendContext) -> None:
         self._servers: dict[str, ScriptedServer] = {}
 
     def serve(self, spec: CandidateSpec) -> Served:

@@ -237,7 +237,7 @@ def source_digest(function: Any) -> str:
 class ScriptedBackend:
     """``scripted:MODULE:FUNCTION``: the function answers from a thread of this process."""
 
-    def __init__(self, context: BackendContext) -> None:
+    def __init__(self, _context: BackendContext) -> None:
         self._servers: dict[str, ScriptedServer] = {}
 
     def serve(self, spec: CandidateSpec) -> Served:

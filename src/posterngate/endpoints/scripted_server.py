@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 import struct
@@ -68,10 +69,8 @@ class _Server(ThreadingHTTPServer):
     def drop_connections(self) -> None:
         """Cut kept-alive connections, as the end of a process would."""
         for connection in list(self.connections):
-            try:
+            with contextlib.suppress(OSError):  # it was closed already
                 connection.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass  # it was closed already
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Stay silent: a client that hangs up is no news."""
@@ -86,7 +85,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         script = self.server.script
         if not self._allowed():
-            return
+            return None
         if self.path != "/v1/models":
             return self._error(404, f"no route {self.path}")
         card = {"id": script.model, "object": "model", "created": 0, "owned_by": script.owned_by}
@@ -96,7 +95,7 @@ class _Handler(BaseHTTPRequestHandler):
         script = self.server.script
         raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         if not self._allowed():
-            return
+            return None
         if self.path != "/v1/chat/completions":
             return self._error(404, f"no route {self.path}")
         try:

@@ -196,7 +196,7 @@ def _count(text: str, key: str, raw: str) -> int:
     return int(raw)
 
 
-def _text(text: str, key: str, raw: str) -> str:
+def _text(_text: str, _key: str, raw: str) -> str:
     """Take a text as it is."""
     return raw
 

@@ -49,7 +49,7 @@ def request_json(
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
     """Redirects are answers like any other: a key must not travel to another host."""
 
-    def redirect_request(self, *args: Any, **kwargs: Any) -> None:
+    def redirect_request(self, *_args: Any, **_kwargs: Any) -> None:
         return None
 
 
