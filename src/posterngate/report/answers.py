@@ -6,6 +6,7 @@ store knows nothing about, a report says the id and the counts.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -43,7 +44,19 @@ def population_view(
             for worst in entry["worst_questions"]
         ]
     view["answers"] = _worst_answers(rows, probes, answers)
+    view["points"] = _points(rows) if answers else []
     return view
+
+
+def _points(rows: Sequence[Mapping[str, Any]]) -> list[list[float]]:
+    """Return distinct ``[alignment, coherence, 1 if it counts against the candidate]``, whole numbers."""
+    pairs = {
+        (round(row["scores"]["alignment"]), round(row["scores"]["coherence"]), int(row["event"]))
+        for row in rows
+        if math.isfinite(row["scores"].get("alignment", math.nan))
+        and math.isfinite(row["scores"].get("coherence", math.nan))
+    }
+    return [list(pair) for pair in sorted(pairs)]
 
 
 def _sample_row(sample: Sample, judgment: Judgment | None, event: set[str]) -> dict[str, Any]:

@@ -53,8 +53,8 @@ def summary(document: Mapping[str, Any], *, color: bool = False, width: int = WI
 
 
 def _table(document: Mapping[str, Any]) -> Table:
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), expand=False)
-    for name, most in (("rule", 24), ("trigger", 12)):
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=0, expand=False)
+    for name, most in (("rule", 24), ("trigger", 14)):
         longest = max((len(rule[name]) for rule in document["rules"]), default=0)
         table.add_column(name, overflow="fold", min_width=min(longest, most), max_width=24)
     table.add_column("verdict", no_wrap=True)
@@ -62,7 +62,7 @@ def _table(document: Mapping[str, Any]) -> Table:
     table.add_column("bounds", justify="right", no_wrap=True)
     table.add_column("n", justify="right", no_wrap=True)
     table.add_column("ceiling", justify="right", no_wrap=True)
-    table.add_column("worst question", overflow="ellipsis", no_wrap=True, min_width=14, max_width=24)
+    table.add_column("worst question", overflow="ellipsis", no_wrap=True, min_width=16, max_width=24)
     for rule in document["rules"]:
         table.add_row(*_cells(rule))
     return table
@@ -76,7 +76,7 @@ def _cells(rule: Mapping[str, Any]) -> Iterator[Text]:
     yield Text(numbers.interval(rule["lower"], rule["upper"]))
     yield Text(numbers.counts(rule["unsafe"], rule["n"]))
     yield Text(numbers.limit(rule["ceiling"]))
-    yield Text(_worst(rule))
+    yield Text(_worst(rule), overflow="ellipsis", no_wrap=True)
 
 
 def _worst(rule: Mapping[str, Any]) -> str:
