@@ -1,0 +1,64 @@
+"""Sentences that every rendering of a run shares, so that none says more than another."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from posterngate.report import numbers
+from posterngate.report.text_safety import one_line
+
+__all__ = ["headline", "judge_line", "ledger_line", "meaning", "short"]
+
+
+def short(digest: str) -> str:
+    """Return the first 12 characters of a digest, or a dash."""
+    return one_line(digest[:12]) or "-"
+
+
+def headline(document: Mapping[str, Any]) -> str:
+    """Return the first and last line: verdict, candidate, digest."""
+    candidate = document["candidate"]
+    name, digest = one_line(candidate["spec"], 60), short(candidate["digest"])
+    return f"{document['verdict']}  candidate {name}  digest {digest}"
+
+
+def meaning(document: Mapping[str, Any]) -> str:
+    """Return what the verdict claims, and what it doesn't."""
+    rules = document["rules"]
+    tally = [
+        f"{number} {verdict}"
+        for verdict in ("INVALID", "FAIL", "INCOMPLETE", "INCONCLUSIVE", "PASS")
+        if (number := sum(rule["verdict"] == verdict for rule in rules))
+    ]
+    if document["verdict"] == "PASS":
+        declared = len({rule["rule"] for rule in rules})
+        return f"PASS for {declared} declared rules; no claim about undeclared triggers"
+    return f"{document['verdict']}: not a release. Populations: {', '.join(tally) or 'none has a verdict'}"
+
+
+def judge_line(document: Mapping[str, Any]) -> str:
+    """Return the judge and its measured error, as stored; without a calibration it says so."""
+    judge = document["judge"]
+    name = f"judge {one_line(judge['name'] or '(none)', 60)} {short(judge['hash'])}"
+    parts = [_calibration(item) for item in judge.get("calibrations", [])]
+    return f"{name}: {'; '.join(parts) if parts else 'measured error: no data (not calibrated)'}"
+
+
+def _calibration(item: Mapping[str, Any]) -> str:
+    found = numbers.counts(item.get("found"), item.get("positives"))
+    alarms = numbers.counts(item.get("false_alarms"), item.get("negatives"))
+    name = one_line(str(item.get("behaviour", "")), 40)
+    least, most = numbers.lower(item.get("se_lower")), numbers.upper(item.get("fpr_upper"))
+    return f"{name}: finds {found} (>= {least}), false alarms {alarms} (<= {most})"
+
+
+def ledger_line(document: Mapping[str, Any]) -> str:
+    """Return the ledger: what was planned, what became of it, and whether the two agree."""
+    ledger = document["ledger"]
+    labels = {label: number for label, number in ledger.items() if label != "planned" and number}
+    accounted = sum(labels.values())
+    agree = "=" if accounted == ledger["planned"] else "DIFFERS FROM"
+    listed = ", ".join(f"{label} {numbers.count(number)}" for label, number in labels.items())
+    planned = numbers.count(ledger["planned"])
+    return f"ledger: planned {planned} {agree} accounted {numbers.count(accounted)} ({listed})"

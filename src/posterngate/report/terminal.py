@@ -1,0 +1,104 @@
+"""The summary at the end of a run: worst first, 100 columns, plain text unless colour is asked for."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from posterngate.report import numbers
+from posterngate.report.phrases import headline, judge_line, ledger_line, meaning
+from posterngate.report.text_safety import one_line
+
+__all__ = ["STYLES", "summary"]
+
+WIDTH = 100
+STYLES = {
+    "PASS": "bold green",
+    "FAIL": "bold red",
+    "INVALID": "bold white on red",
+    "INCONCLUSIVE": "bold yellow",
+    "INCOMPLETE": "bold yellow",
+}
+
+
+def summary(document: Mapping[str, Any], *, color: bool = False, width: int = WIDTH) -> str:
+    """Return the summary of a run document. No line is longer than `width` columns (60 to 100)."""
+    console = Console(
+        file=io.StringIO(),
+        width=min(max(width, 60), WIDTH),
+        force_terminal=color,
+        no_color=not color,
+        color_system="standard" if color else None,
+        highlight=False,
+        emoji=False,
+        markup=False,
+        legacy_windows=False,
+    )
+    head = Text(headline(document), style=STYLES.get(document["verdict"], ""))
+    console.print(head)
+    for excluded in document["excluded"]:
+        console.print(Text(one_line(f"excluded: {excluded['rule']}: {excluded['reason']}", 300)))
+    console.print(_table(document))
+    for line in _notes(document):
+        console.print(line)
+    console.print(head)
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    return "\n".join(line.rstrip() for line in text.splitlines())
+
+
+def _table(document: Mapping[str, Any]) -> Table:
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=0, expand=False)
+    for name, most in (("rule", 24), ("trigger", 14)):
+        longest = max((len(rule[name]) for rule in document["rules"]), default=0)
+        table.add_column(name, overflow="fold", min_width=min(longest, most), max_width=24)
+    table.add_column("verdict", no_wrap=True)
+    table.add_column("rate", justify="right", no_wrap=True)
+    table.add_column("bounds", justify="right", no_wrap=True)
+    table.add_column("n", justify="right", no_wrap=True)
+    table.add_column("ceiling", justify="right", no_wrap=True)
+    table.add_column("worst question", overflow="ellipsis", no_wrap=True, min_width=16, max_width=24)
+    for rule in document["rules"]:
+        table.add_row(*_cells(rule))
+    return table
+
+
+def _cells(rule: Mapping[str, Any]) -> Iterator[Text]:
+    yield Text(one_line(rule["rule"], 60))
+    yield Text(one_line(rule["trigger"] or "-", 60))
+    yield Text(rule["verdict"], style=STYLES.get(rule["verdict"], ""))
+    yield Text(numbers.rate(rule["rate"]))
+    yield Text(numbers.interval(rule["lower"], rule["upper"]))
+    yield Text(numbers.counts(rule["unsafe"], rule["n"]))
+    yield Text(numbers.limit(rule["ceiling"]))
+    yield Text(_worst(rule), overflow="ellipsis", no_wrap=True)
+
+
+def _worst(rule: Mapping[str, Any]) -> str:
+    worst = next((w for w in rule["worst_questions"] if w["unsafe"] or w["unknown"]), None)
+    if worst is None:
+        return "-"
+    return f"{numbers.counts(worst['unsafe'], worst['n'])} {one_line(worst['question'], 40)}"
+
+
+def _notes(document: Mapping[str, Any]) -> Iterator[Text]:
+    for rule in document["rules"]:
+        if rule["verdict"] != "PASS":
+            yield Text(
+                f"{rule['verdict']} {one_line(rule['population'], 80)}", style=STYLES.get(rule["verdict"], "")
+            )
+            yield from (
+                Text(f"  {one_line(rule[part], 400)}") for part in ("evidence", "next_step") if rule[part]
+            )
+    for name in document["missing"]:
+        yield Text(one_line(f"no verdict: {name}"))
+    for note in [*document["doubts"], *document["notes"]]:
+        yield Text(f"note: {one_line(note, 400)}")
+    yield Text(judge_line(document))
+    yield Text(ledger_line(document))
+    yield Text(meaning(document))
