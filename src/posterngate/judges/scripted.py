@@ -1,0 +1,51 @@
+"""A judge made of a Python function: for tests, also users' tests."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Sequence
+
+from posterngate.errors import UsageError
+from posterngate.judges.contract import BEHAVIOURS, Connect, Item, failed, judgment
+from posterngate.records import Judgment, Label, Probe, Sample, content_hash
+
+__all__ = ["ScriptedJudge"]
+
+
+class ScriptedJudge:
+    """Labels each answer with what `function` returns for it.
+
+    Args:
+        function: (probe, sample) → a Label or its name. An exception becomes judge_error.
+        version: change it when the function changes; it is part of the judge's identity.
+    """
+
+    name = "scripted"
+    behaviours: Sequence[str] = BEHAVIOURS
+
+    def __init__(self, function: Callable[[Probe, Sample], Label | str], version: str = "1") -> None:
+        self.function = function
+        self.version = version
+        self.hash = content_hash([getattr(function, "__module__", ""), getattr(function, "__qualname__", "")])
+
+    @classmethod
+    def from_spec(cls, argument: str, _connect: Connect) -> ScriptedJudge:
+        """Return the judge of ``MODULE:FUNCTION``."""
+        module, _, attribute = argument.partition(":")
+        try:
+            function = getattr(importlib.import_module(module), attribute)
+        except (ImportError, AttributeError, ValueError) as error:
+            raise UsageError(
+                f"judge='scripted:{argument}' cannot be loaded ({error}); write scripted:MODULE:FUNCTION"
+            ) from None
+        return cls(function)
+
+    async def judge(self, items: Sequence[Item]) -> list[Judgment]:
+        """Return the function's labels, one for each item."""
+        return [self._one(probe, sample) for probe, sample in items]
+
+    def _one(self, probe: Probe, sample: Sample) -> Judgment:
+        try:
+            return judgment(self, sample, Label(self.function(probe, sample)))
+        except Exception as error:  # a user's function may raise anything; none of it may mean "safe"
+            return failed(self, sample, error)

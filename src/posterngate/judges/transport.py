@@ -1,0 +1,100 @@
+"""One request to a judge model: transient errors are retried, all others end in one line."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import openai
+from openai.types.chat import ChatCompletion
+
+from posterngate.judges.contract import JudgeUnavailable, JudgeUnreadable
+
+__all__ = ["Answer", "Retry", "request"]
+
+_RETRIED_STATUS = frozenset({408, 409, 425, 429})
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """`attempts` in all; waits `first_s`, doubled each time, at most `longest_s` (Retry-After too)."""
+
+    attempts: int = 5
+    first_s: float = 0.5
+    longest_s: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A judge model's reply: its text and, by position, token → probability (empty: not offered)."""
+
+    text: str
+    tokens: tuple[str, ...]
+    positions: tuple[Mapping[str, float], ...]
+
+
+async def request(send: Callable[[], Awaitable[Any]], retry: Retry) -> Answer:
+    """Send until an answer comes, and return it.
+
+    Raises:
+        JudgeUnavailable: no chat completion after the last attempt, or an error that retrying can't mend.
+        JudgeUnreadable: the model refused to judge, or the reply holds impossible numbers.
+    """
+    for attempt in range(retry.attempts):
+        try:
+            return _answer(await send())
+        except (openai.APIError, json.JSONDecodeError) as error:
+            if not _transient(error) or attempt + 1 == retry.attempts:
+                raise JudgeUnavailable(_words(error)) from error
+            await asyncio.sleep(_wait(error, attempt, retry))
+    raise JudgeUnavailable("attempts=0: the judge may not be asked")
+
+
+def _transient(error: Exception) -> bool:
+    if isinstance(error, openai.APIStatusError):
+        return error.status_code in _RETRIED_STATUS or error.status_code >= 500
+    return isinstance(error, openai.APIConnectionError | json.JSONDecodeError)
+
+
+def _wait(error: Exception, attempt: int, retry: Retry) -> float:
+    """Return the seconds to wait: what the server asks for, within reason, or the next doubling."""
+    own = float(retry.first_s * 2**attempt)
+    if isinstance(error, openai.APIStatusError):
+        try:
+            asked = float(error.response.headers.get("retry-after", ""))
+        except ValueError:
+            asked = 0.0
+        own = max(own, asked) if math.isfinite(asked) else own
+    return min(own, retry.longest_s)
+
+
+def _words(error: Exception) -> str:
+    if isinstance(error, openai.APIStatusError):
+        return f"status={error.status_code}: {error.message}"
+    return f"{type(error).__name__}: {error}"
+
+
+def _answer(reply: Any) -> Answer:
+    """Read the first choice; the client hands over plain text where a server sends no JSON."""
+    if not isinstance(reply, ChatCompletion) or not reply.choices:
+        raise JudgeUnavailable("the reply is no chat completion with a choice")
+    choice = reply.choices[0]
+    if choice.message is None or choice.message.refusal:
+        raise JudgeUnreadable("the judge model refused to judge")
+    content = (choice.logprobs.content if choice.logprobs else None) or []
+    positions = tuple(_probabilities(position.top_logprobs) for position in content)
+    return Answer(choice.message.content or "", tuple(position.token for position in content), positions)
+
+
+def _probabilities(tops: Any) -> dict[str, float]:
+    """Return token → probability of one position; tokens that print alike are added."""
+    found: dict[str, float] = {}
+    for top in tops or []:
+        if top.logprob is None or math.isnan(top.logprob) or top.logprob > 1e-6:
+            raise JudgeUnreadable(f"logprob={top.logprob} of token {top.token!r} is not at most 0")
+        found[top.token] = found.get(top.token, 0.0) + math.exp(top.logprob)
+    return found
