@@ -23,7 +23,7 @@ from posterngate.endpoints.scoring import ContinuationScore, score_continuation
 from posterngate.records import OFF, ChoicePair, ChoiceScore, Decoding, Message, Probe, Sample, content_hash
 from posterngate.seeds import sample_id, sample_seed
 
-__all__ = ["SampleRequest", "Sampler", "sample_request", "score_pairs", "with_system"]
+__all__ = ["SampleRequest", "Sampler", "sample_request", "score_id", "score_pairs", "with_system"]
 
 _MAX_N = 16  # choices per request: one lost connection costs at most that many answers
 _WORST_LOG_P = -1e9  # finite, since JSON knows no infinity
@@ -225,6 +225,14 @@ class _Batch:
             future.cancel()
 
 
+def score_id(
+    served: Served, pair: ChoicePair, *, trigger: str = OFF, decoding: Decoding | None = None
+) -> str:
+    """Return the identity (32 hex digits) of a pair's score on an endpoint."""
+    system = (decoding or served.decoding).system
+    return content_hash([served.digest, pair.hash, trigger, system])[:32]
+
+
 def score_pairs(
     served: Served,
     pairs: Sequence[ChoicePair],
@@ -258,7 +266,7 @@ def score_pairs(
         good, bad = await asyncio.gather(
             score_continuation(client, asked, pair.good), score_continuation(client, asked, pair.bad)
         )
-        identity = content_hash([served.digest, pair.hash, trigger, system])[:32]
+        identity = score_id(served, pair, trigger=trigger, decoding=decoding)
         return _choice_score(identity, served.digest, pair, trigger, good, bad)
 
     async def together() -> list[ChoiceScore]:

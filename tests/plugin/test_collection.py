@@ -3,8 +3,9 @@
 import pytest
 
 from posterngate.plugin.collection import (
-    NO_CANDIDATE,
+    PREFIX,
     UNDECLARED,
+    UNSET,
     check_ids,
     check_populations,
     populations_of,
@@ -16,8 +17,13 @@ DECLARED = ["backdoor.known", "emergent.free_form"]
 
 def test_only_gate_items_are_populations() -> None:
     """Other parametrised tests are left alone."""
-    ids = ["a.py::test_x[emergent.free_form]", "a.py::test_y[3]", "a.py::test_z", f"a.py::t[{UNDECLARED}x]"]
-    assert populations_of(ids, EXPECTED) == ["emergent.free_form", f"{UNDECLARED}x"]
+    ids = [
+        f"a.py::test_x[{PREFIX}emergent.free_form]",
+        "a.py::test_y[3]",
+        "a.py::test_z",
+        f"a.py::t[{PREFIX}{UNDECLARED}x]",
+    ]
+    assert populations_of(ids) == ["emergent.free_form", f"{UNDECLARED}x"]
 
 
 def test_a_complete_collection_is_accepted() -> None:
@@ -52,4 +58,4 @@ def test_gate_tests_without_a_candidate_are_a_usage_error() -> None:
     """There is no default candidate: unset is an error, but only for those who collect gate tests."""
     check_ids(["a.py::test_plain"], None)
     with pytest.raises(pytest.UsageError, match="candidate is not set"):
-        check_ids([f"a.py::test_x[{NO_CANDIDATE}]"], None)
+        check_ids([f"a.py::test_x[{PREFIX}{UNSET}]"], None)

@@ -5,7 +5,7 @@ Importing it imports nothing heavy, and a project that names no candidate sees n
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -100,7 +100,7 @@ def gate(request: pytest.FixtureRequest) -> Gate:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Attach the verdict, as plain values, to the report that travels to the controller."""
     report = yield
     if worker := item.config.stash.get(_WORKER, None):
@@ -109,7 +109,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Iterator[None]:
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Generator[None, None, None]:
     """Print the gate's summary below everything else."""
     yield
     if controller := config.stash.get(_CONTROLLER, None):
@@ -117,7 +117,7 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Ite
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_sessionfinish(session: pytest.Session) -> Iterator[None]:
+def pytest_sessionfinish(session: pytest.Session) -> Generator[None, None, None]:
     """Outermost wrapper: after all workers are done and the summary is printed, set the exit status."""
     yield
     if controller := session.config.stash.get(_CONTROLLER, None):
@@ -126,6 +126,7 @@ def pytest_sessionfinish(session: pytest.Session) -> Iterator[None]:
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Stop every endpoint, whatever happened."""
-    for key in (_WORKER, _CONTROLLER):
-        if side := config.stash.get(key, None):  # type: ignore[arg-type]
-            side.close()
+    if worker := config.stash.get(_WORKER, None):
+        worker.close()
+    if controller := config.stash.get(_CONTROLLER, None):
+        controller.close()

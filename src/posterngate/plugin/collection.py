@@ -13,10 +13,21 @@ if TYPE_CHECKING:
     from posterngate.plugin.controller import Controller
     from posterngate.plugin.worker import WorkerSide
 
-__all__ = ["NO_CANDIDATE", "UNDECLARED", "check_ids", "check_populations", "parametrize", "populations_of"]
+__all__ = [
+    "PREFIX",
+    "UNDECLARED",
+    "UNSET",
+    "check_ids",
+    "check_populations",
+    "is_gate_run",
+    "parametrize",
+    "populations_of",
+]
 
-NO_CANDIDATE = "gate-without-candidate"
-UNDECLARED = "undeclared:"
+PREFIX = "gate:"
+"""Every gate item's parameter id starts with it, so that the controller knows a gate item by its id."""
+UNDECLARED = "undeclared "
+UNSET = "unset"
 _UNSET = (
     "candidate is not set: a gate needs to know which model asks for release; "
     "give --gate-candidate SPEC, set POSTERNGATE_CANDIDATE, or gate_candidate in the ini file"
@@ -34,24 +45,28 @@ def parametrize(metafunc: pytest.Metafunc, worker: WorkerSide | None) -> None:
         rule = f"{UNDECLARED}(none: the test lacks @pytest.mark.gate_rule(NAME))"
         names = [rule]
     elif worker is None:
-        names = [NO_CANDIDATE]
+        names = [UNSET]
     else:
         names = worker.population_names(marker.args[0]) or [UNDECLARED + str(marker.args[0])]
-    metafunc.parametrize("gate", [pytest.param(name, id=name) for name in names], indirect=True)
+    metafunc.parametrize("gate", [pytest.param(name, id=PREFIX + name) for name in names], indirect=True)
 
 
-def populations_of(ids: Iterable[str], known: Iterable[str]) -> list[str]:
-    """Return the parameter ids that name a population (or an error of `parametrize`)."""
-    wanted = {*known, NO_CANDIDATE}
+def populations_of(ids: Iterable[str]) -> list[str]:
+    """Return the population names (or errors of `parametrize`) that stand in item ids."""
     names = (nodeid.rpartition("[")[2].removesuffix("]") for nodeid in ids if nodeid.endswith("]"))
-    return [name for name in names if name in wanted or name.startswith(UNDECLARED)]
+    return [name.removeprefix(PREFIX) for name in names if name.startswith(PREFIX)]
+
+
+def is_gate_run(ids: Iterable[str]) -> bool:
+    """True if any item is a gate item."""
+    return bool(populations_of(ids))
 
 
 def check_ids(ids: Iterable[str], controller: Controller | None) -> None:
     """Compare collected ids with the policy; raise pytest.UsageError if they cannot be a gate run."""
     if controller is not None:
         controller.check_collection(list(ids))
-    elif populations_of(ids, ()):
+    elif is_gate_run(ids):
         raise pytest.UsageError(_UNSET)
 
 

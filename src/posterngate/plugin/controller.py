@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from posterngate.errors import PosterngateError, UsageError
-from posterngate.plugin.collection import check_populations, populations_of
+from posterngate.plugin.collection import check_populations, is_gate_run, populations_of
 from posterngate.records import Outcome
 from posterngate.session.config import GateConfig
 from posterngate.session.run import Run
@@ -25,28 +25,28 @@ class Controller:
 
     Args:
         config: pytest's config.
-        run: the run that it controls, validated and not yet begun.
+        run: the run that it controls, None if the options already cannot be.
+        problem: what is wrong with the options; raised as soon as a gate test is collected.
     """
 
-    def __init__(self, config: pytest.Config, run: Run) -> None:
+    def __init__(self, config: pytest.Config, run: Run | None, problem: str = "") -> None:
         self._config = config
-        self._run = run
+        self._open_run = run
+        self._problem = problem
         self._active = False
         self._document: dict[str, Any] | None = None
 
     @classmethod
     def start(cls, config: pytest.Config, options: dict[str, Any]) -> Controller:
-        """Validate the options and start the broker; nothing is written and no model is started.
+        """Start the broker, so that workers can be told its address.
 
-        Raises:
-            pytest.UsageError: an option, the policy file or the candidate cannot be (exit 4).
+        What is wrong with the options waits until a gate test is collected: a session that only runs
+        other tests is none of the gate's business.
         """
-        _refuse_reruns(config)
         try:
-            run = Run.prepare(GateConfig.from_options(options, config.rootpath))
+            controller = cls(config, Run(GateConfig.from_options(options, config.rootpath)))
         except UsageError as error:
-            raise pytest.UsageError(str(error)) from None
-        controller = cls(config, run)
+            controller = cls(config, None, str(error))
         config.pluginmanager.register(controller, "posterngate-controller")
         return controller
 
@@ -55,9 +55,14 @@ class Controller:
         """True if xdist workers measure, and this process only controls."""
         return bool(self._config.getoption("tx", None)) and self._config.getoption("dist", "no") != "no"
 
-    def worker_input(self) -> dict[str, Any]:
-        """Return what a measuring process needs, as plain values."""
-        return self._run.worker_input()
+    @property
+    def _run(self) -> Run:
+        assert self._open_run is not None, "check_collection has refused the options"
+        return self._open_run
+
+    def worker_input(self) -> dict[str, Any] | None:
+        """Return what a measuring process needs, as plain values; None if no run can be."""
+        return None if self._open_run is None else self._open_run.worker_input()
 
     def check_collection(self, ids: list[str]) -> None:
         """Compare collected ids with the policy and begin the run at the first gate item.
@@ -65,23 +70,27 @@ class Controller:
         Raises:
             pytest.UsageError: see `check_populations`.
         """
-        manifest = self._run.manifest
-        expected = [population.name for population in manifest.populations]
-        collected = populations_of(ids, [*expected, *manifest.declared])
-        if not collected or self._config.option.collectonly:
+        if self._active or not is_gate_run(ids):
             return
-        check_populations(collected, expected, list(manifest.declared), self._is_full())
-        if not self._active:
-            self._active = True
-            self._begin(collected)
-
-    def _begin(self, collected: list[str]) -> None:
         try:
-            self._run.begin(collected, list(self._config.invocation_params.args))
+            self._check(ids)
         except UsageError as error:
             raise pytest.UsageError(str(error)) from None
         except PosterngateError as error:
             pytest.exit(f"posterngate: {error}", returncode=pytest.ExitCode.TESTS_FAILED)
+
+    def _check(self, ids: list[str]) -> None:
+        if self._problem:
+            raise UsageError(self._problem)
+        _refuse_reruns(self._config)
+        self._run.prepare()
+        manifest = self._run.manifest
+        expected = [population.name for population in manifest.populations]
+        collected = populations_of(ids)
+        check_populations(collected, expected, list(manifest.declared), self._is_full())
+        if not self._config.option.collectonly:
+            self._run.begin(collected, list(self._config.invocation_params.args))
+            self._active = True
 
     def _is_full(self) -> bool:
         """True if the arguments ask for the whole suite, so that a rule without a test is an error."""
@@ -106,11 +115,11 @@ class Controller:
         """Write the gate's summary to the terminal."""
         document = self.finish()
         if document is not None:
-            from posterngate.report.terminal import summary_text
+            from posterngate.report.terminal import summary
 
             colour = reporter.hasmarkup
             reporter.write_line("")
-            reporter.write(summary_text(document, colour=colour))
+            reporter.write(summary(document, color=colour) + "\n")
 
     def exit_status(self, status: int) -> int:
         """Return pytest's exit status, made 1 if it would be green and the gate is not."""
@@ -124,7 +133,8 @@ class Controller:
 
     def close(self) -> None:
         """Stop the broker and every endpoint; does nothing the second time."""
-        self._run.close()
+        if self._open_run is not None:
+            self._open_run.close()
 
 
 def _record_outcome(verdict: str) -> None:

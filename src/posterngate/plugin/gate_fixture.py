@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -10,13 +10,10 @@ import pytest
 from posterngate.errors import UsageError
 from posterngate.records import Outcome, Verdict
 
-__all__ = ["VERDICT", "Gate", "junit_properties"]
+__all__ = ["VERDICT", "Gate", "message"]
 
 VERDICT = pytest.StashKey[dict[str, Any]]()
 """Where an item's verdict waits, as plain values, until its report is made."""
-
-_JUNIT = ("rule", "trigger", "outcome", "planned")
-_JUNIT_ESTIMATE = ("rate", "lower", "upper", "n", "events", "unknown")
 
 
 class Gate:
@@ -52,12 +49,3 @@ def message(verdict: Verdict) -> str:
     """Return the three lines of a failure: claim, evidence, next step."""
     head = f"{verdict.outcome.value} {verdict.population}: {verdict.claim}"
     return f"{head}\n  evidence: {verdict.evidence}\n  next: {verdict.next_step}"
-
-
-def junit_properties(verdict: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return the item's JUnit properties: plain text, no answers, no probe text."""
-    estimate = verdict.get("estimate") or {}
-    pairs = [(key, verdict.get(key)) for key in _JUNIT]
-    pairs += [(key, estimate.get(key)) for key in _JUNIT_ESTIMATE]
-    pairs.append(("ceiling", verdict.get("ceiling")))
-    return [(f"posterngate.{key}", str(value)) for key, value in pairs if value is not None]

@@ -56,7 +56,10 @@ def add_options(parser: pytest.Parser) -> None:
     for option in OPTIONS:
         action = "append" if option.many else "store"
         group.addoption(option.flag, action=action, default=None, metavar="VALUE", help=option.help)
-        parser.addini(option.ini, option.help, type="args" if option.many else "string", default=None)
+        if option.many:
+            parser.addini(option.ini, option.help, type="args", default=None)
+        else:
+            parser.addini(option.ini, option.help, type="string", default=None)
 
 
 def read_options(config: pytest.Config) -> dict[str, Any]:

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from posterngate.plugin.gate_fixture import VERDICT, Gate, junit_properties
+from posterngate.errors import UsageError
+from posterngate.plugin.gate_fixture import VERDICT, Gate
+from posterngate.report import junit
 from posterngate.session.config import GateConfig
 from posterngate.spec.thresholds import Manifest, load_manifest
 
@@ -41,15 +43,31 @@ class WorkerSide:
         from posterngate.session.bench import Bench
 
         self._opened = True
-        return Bench.open(self.config, self.manifest, self._given["address"], self._given["token"])
+        return Bench.open(self.config, self.manifest, **self._way())
+
+    def _way(self) -> dict[str, str]:
+        """The way to the controller."""
+        return {key: self._given[key] for key in ("address", "token", "locks")}
 
     def population_names(self, rule: str) -> list[str]:
-        """Return the items of a rule; its bare name if only another profile has it; else nothing."""
+        """Return the items of a rule; its bare name if only another profile has it; else nothing.
+
+        A policy file that cannot be read gives one item, whose name the controller will look at: it
+        reads the same file and raises the error where it is a usage error.
+        """
+        try:
+            self.manifest
+        except UsageError:
+            return [rule]
         names = [p.name for p in self.manifest.populations if p.rule.name == rule]
         return names or [rule] * (rule in self.manifest.declared)
 
     def deselect_other_profiles(self, config: pytest.Config, items: list[pytest.Item]) -> None:
         """Deselect items of rules that are declared, but not in this profile."""
+        try:
+            self.manifest
+        except UsageError:
+            return
         absent = set(self.manifest.declared) - {rule.name for rule in self.manifest.rules}
         dropped = [item for item in items if _parameter(item) in absent]
         if dropped:
@@ -66,7 +84,7 @@ class WorkerSide:
         verdict = item.stash.get(VERDICT, None)
         if verdict is not None and report.when == "call":
             report.posterngate = verdict  # type: ignore[attr-defined]
-            report.user_properties.extend(junit_properties(verdict))
+            report.user_properties.extend(junit.properties(verdict))
 
     def close(self) -> None:
         """Close the measuring session if one was opened."""

@@ -31,7 +31,7 @@ class Bench:
     Args:
         config, manifest: what was asked for, and the frozen policy.
         client: the way to the controller.
-        locks: folder of this run's lock files, one per arm.
+        locks: folder of this run's lock files, one per arm or scored model.
     """
 
     def __init__(self, config: GateConfig, manifest: Manifest, client: BrokerClient, locks: Path) -> None:
@@ -42,7 +42,7 @@ class Bench:
         self.store = Store.open(config.store)
         self.run_id = str(client.call("run")["run_id"])
         self._client = client
-        self._locks = locks
+        self.locks = locks
         self._served: dict[str, Served] = {}
         self._unspent = {"samples": 0, "tokens": 0}
 
@@ -81,7 +81,7 @@ class Bench:
         """Labelled answers of any arm. Needs a judge."""
         assert self.judge is not None, "measures ask for answers only where a judge is named"
         return StoredAnswers(
-            self.store, self.judge, self.serve, self.manifest.manifest_seed, self._locks, self._on_new
+            self.store, self.judge, self.serve, self.manifest.manifest_seed, self.locks, self._on_new
         )
 
     def arm(self, role: str, spec: str, probes: Sequence[Probe], trigger: Trigger, rounds: int) -> Arm:

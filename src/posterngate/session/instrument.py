@@ -12,7 +12,7 @@ from posterngate.judges import Judge, ModelAddress, build_judge, judge_key
 from posterngate.judges import calibration as certificates
 from posterngate.records import Calibration
 from posterngate.session.config import GateConfig
-from posterngate.stats import judge_bounds
+from posterngate.stats.correction import judge_bounds
 
 __all__ = ["calibration_for", "describe_judge", "open_judge"]
 

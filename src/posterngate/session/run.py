@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 import tempfile
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -11,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from posterngate.endpoints.broker import Broker
-from posterngate.endpoints.pool import EndpointPool
 from posterngate.endpoints.contract import Served
+from posterngate.endpoints.pool import EndpointPool
 from posterngate.errors import IntegrityError, PosterngateError
 from posterngate.judges import JUDGES
 from posterngate.records import Outcome
@@ -33,40 +34,40 @@ _DISTRIBUTIONS = ("posterngate", "pytest", "torch", "transformers", "peft", "ope
 class Run:
     """One gate run, from validated options to a recorded outcome.
 
-    `prepare` writes nothing and starts no model; `begin` opens the store and records the run; `finish`
-    compares planned with accounted, verifies the endpoints again and records the outcome.
+    Made first, so that workers can be told where the broker is; `prepare` reads and checks, writing
+    nothing and starting no model; `begin` starts the models and records the run; `finish` compares planned
+    with accounted, verifies the endpoints again and records the outcome.
     """
 
-    def __init__(self, config: GateConfig, manifest: Manifest, candidates: Candidates) -> None:
+    def __init__(self, config: GateConfig) -> None:
         self.config = config
-        self.manifest = manifest
-        self._candidates = candidates
         self._live: Any = None
         self._pool = EndpointPool(progress=self._on_progress)
-        self._broker = Broker(self._pool.serve, on_progress=self._on_progress)
-        self._spending = Spending(manifest.budget)
-        self._broker.register("spend", self._spending.call)
+        self._broker = Broker(self._pool.serve, progress=self._on_progress)
         self._broker.register("verify", self._verify_call)
-        self._broker.start()
         self._locks = tempfile.TemporaryDirectory(prefix="posterngate-locks-")
         self._store: Store | None = None
         self._run_id = ""
         self._verdicts: dict[str, dict[str, Any]] = {}
         self._broken_tests: list[str] = []
+        self.manifest: Manifest
+        self._candidates: Candidates
+        self._spending: Spending
 
-    @classmethod
-    def prepare(cls, config: GateConfig) -> Run:
+    def prepare(self) -> None:
         """Read and check everything that can be checked without starting a model.
 
         Raises:
             UsageError: an option, a file or a model folder breaks its rule.
         """
-        manifest = load_manifest(Path(config.thresholds), config.profile)
-        candidates = Candidates.resolve(config, manifest)
-        Library(config).check(manifest)
+        config = self.config
+        self.manifest = load_manifest(Path(config.thresholds), config.profile)
+        self._candidates = Candidates.resolve(config, self.manifest)
+        Library(config).check(self.manifest)
         if config.judge is not None:
             JUDGES.load(config.judge.partition(":")[0])
-        return cls(config, manifest, candidates)
+        self._spending = Spending(self.manifest.budget)
+        self._broker.register("spend", self._spending.call)
 
     def worker_input(self) -> dict[str, Any]:
         """Return what a measuring process needs: plain values only."""
@@ -141,6 +142,7 @@ class Run:
         document = run_document(self._store, self._run_id)
         if self.config.report_dir:
             _write_reports(document, Path(self.config.report_dir))
+        self._close_live()
         return document
 
     def _endpoint_problems(self) -> list[str]:
@@ -161,14 +163,18 @@ class Run:
             return {"problem": str(error)}
         return {"problem": ""}
 
+    def _close_live(self) -> None:
+        if self._live is not None:
+            self._live.__exit__(None, None, None)
+            self._live = None
+
     def _on_progress(self, event: dict[str, Any]) -> None:
         if self._live is not None:
             self._live.update(event)
 
     def close(self) -> None:
         """Stop the broker and every endpoint, close the store; does nothing the second time."""
-        if self._live is not None:
-            self._live.close()
+        self._close_live()
         self._broker.stop()
         self._pool.stop()
         if self._store is not None:
@@ -180,7 +186,7 @@ class Run:
 def _open_live(populations: list[str]) -> Any:
     from posterngate.report.live import LiveProgress
 
-    return LiveProgress(populations)
+    return LiveProgress(sys.__stderr__ or sys.stderr, populations=len(populations)).__enter__()
 
 
 def _versions() -> dict[str, str]:
@@ -204,6 +210,11 @@ def _commit(root: Path) -> str:
 
 
 def _write_reports(document: dict[str, Any], folder: Path) -> None:
-    from posterngate.report.write import write_reports
+    """Write report.json and report.html, each whole or not at all."""
+    from posterngate.report import FORMATS
 
-    write_reports(document, folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in ("json", "html"):
+        half = folder / f".report.{name}.part"
+        half.write_text(FORMATS.load(name)(document), encoding="utf-8")
+        half.replace(folder / f"report.{name}")

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MEASURES"]
 
-MEASURES: "Mapping[Measure, Callable[[Bench, Population], Verdict]]" = {
+MEASURES: Mapping[Measure, Callable[[Bench, Population], Verdict]] = {
     Measure.RATE: measure_rate,
     Measure.CHOICE: measure_choice,
     Measure.CONTROL: measure_control,

@@ -30,7 +30,7 @@ def largest_shift(bench: Bench, spec: str, base: str) -> float:
     for score in (*both[0], *both[1]):
         if score.error is not None:
             raise EndpointError(f"integrity: log-probabilities could not be read ({score.error})")
-    return max(
-        max(abs(one.log_p_good - two.log_p_good), abs(one.log_p_bad - two.log_p_bad))
-        for one, two in zip(*both, strict=True)
-    )
+    shifts: list[float] = [0.0]
+    for one, two in zip(*both, strict=True):
+        shifts += [abs(one.log_p_good - two.log_p_good), abs(one.log_p_bad - two.log_p_bad)]
+    return max(shifts)

@@ -64,7 +64,8 @@ def _scores(bench: Bench, spec: str, pairs: Sequence[ChoicePair]) -> list[Choice
         missing = [pair for pair, key in zip(pairs, ids, strict=True) if key not in found]
         if missing:
             drawn = score_pairs(served, missing)
-            bench.store.add_choice_scores(drawn)
+            # A score is a deterministic reading: one that failed is read again at the next start.
+            bench.store.add_choice_scores([score for score in drawn if score.error is None])
             found.update((score.score_id, score) for score in drawn)
     return [found[key] for key in ids]
 
