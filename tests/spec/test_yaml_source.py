@@ -24,6 +24,7 @@ def top(text: str) -> Node:
         ("", "f.yaml:1", "no YAML document"),
         ("x: 1\ny: \x07", "f.yaml:2", "control character"),
         ("a: !!python/name:os.system x", "f.yaml:1", "would choose a type by force"),
+        ("[" * 5000, "f.yaml:1", "very deep nesting"),
         ("? [a]\n: 1", "f.yaml:1", "not a plain name"),
     ],
 )
@@ -90,12 +91,13 @@ def test_a_missing_key_is_named_with_its_path() -> None:
         (lambda node: node["blank"].text(), "is empty; write some text"),
         (lambda node: node["word"].text(choices=("abd", "x")), "not one of abd, x; did you mean 'abd'"),
         (lambda node: node["word"].text(pattern="[0-9]+"), r"word=abc does not match \[0-9\]\+"),
+        (lambda node: node["digits"].integer(0, 9), "is text; write a whole number"),
         (lambda node: node["empty"].text(), r"empty=\(a list\) is a list; write text"),
     ],
 )
 def test_a_wrong_value_names_value_rule_and_remedy(read, words: str) -> None:
     """Every reader says what stands there, what it should be, and on which line."""
-    node = top("word: abc\nrate: 1.4\ncount: 12\nempty: []\nblank: ' '").mapping()
+    node = top("word: abc\nrate: 1.4\ncount: 12\nempty: []\nblank: ' '\ndigits: " + "9" * 5000).mapping()
     with pytest.raises(SpecError, match=words):
         read(node)
 
