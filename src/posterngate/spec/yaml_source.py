@@ -16,15 +16,15 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import yaml
 
 from posterngate.errors import SpecError
+from posterngate.spec.yaml_nodes import TAG, compose
 
 __all__ = ["Node", "load", "parse"]
 
-_TAG = "tag:yaml.org,2002:"
 _KINDS = {
     "str": "text",
     "int": "a whole number",
@@ -35,46 +35,6 @@ _KINDS = {
     "seq": "a list",
 }
 _WORDS = {"true": True, "false": False}
-
-
-class _StrictLoader(yaml.SafeLoader):
-    """SafeLoader without YAML 1.1's guesses; refuses repeated keys while it reads."""
-
-    yaml_implicit_resolvers: ClassVar[Any] = {}  # type: ignore[misc]
-
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        event = self.peek_event()  # type: ignore[no-untyped-call]
-        if getattr(event, "tag", None) is not None:
-            problem = f"tag={event.tag} is a tag, which would choose a type by force; remove it"
-            raise yaml.MarkedYAMLError(problem=problem, problem_mark=event.start_mark)
-        return super().compose_node(parent, index)
-
-    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
-        mapping = super().compose_mapping_node(anchor)
-        seen: dict[str, int] = {}
-        for key, _ in mapping.value:
-            line = key.start_mark.line + 1
-            if not isinstance(key, yaml.ScalarNode):
-                raise _marked(key, "key=(a collection) is not a plain name; write the key as one word")
-            if key.value in seen:
-                text = f"key={key.value} is already set on line {seen[key.value]}; keep one of the two"
-                raise _marked(key, text)
-            seen[key.value] = line
-        return mapping
-
-
-def _marked(node: yaml.Node, problem: str) -> yaml.MarkedYAMLError:
-    return yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark)
-
-
-_StrictLoader.add_implicit_resolver(f"{_TAG}bool", re.compile(r"^(true|false)$"), list("tf"))
-_StrictLoader.add_implicit_resolver(f"{_TAG}int", re.compile(r"^[-+]?[0-9]+$"), list("-+0123456789"))
-_StrictLoader.add_implicit_resolver(
-    f"{_TAG}float",
-    re.compile(r"^[-+]?([0-9]+\.[0-9]*([eE][-+]?[0-9]+)?|\.[0-9]+([eE][-+]?[0-9]+)?|[0-9]+[eE][-+]?[0-9]+)$"),
-    list("-+.0123456789"),
-)
-_StrictLoader.add_implicit_resolver(f"{_TAG}null", re.compile(r"^(~|null|)$"), ["~", "n", ""])
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +60,7 @@ class Node:
     @property
     def kind(self) -> str:
         """str, int, float, bool, null, map or seq; anything else is the explicit tag."""
-        return str(self.raw.tag).removeprefix(_TAG)
+        return str(self.raw.tag).removeprefix(TAG)
 
     def error(self, rule: str, remedy: str = "") -> SpecError:
         """Return the error to raise for this value: what it is, the rule that it breaks, the remedy."""
@@ -225,50 +185,7 @@ def load(path: Path) -> Node:
 
 def parse(text: str, file: str) -> Node:
     """Read one YAML document from `text`; `file` is the name for messages. Raises as `load` does."""
-    loader = _open(text, file)
-    try:
-        raw = loader.get_single_node()
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        problem = error.problem or "cannot be read as YAML"
-        message = (
-            problem
-            if problem.startswith(("key=", "tag="))
-            else f"yaml={problem} breaks the syntax; correct it"
-        )
-        raise SpecError(f"{file}:{line}", message) from error
-    finally:
-        loader.dispose()
-    if raw is None:
-        raise SpecError(f"{file}:1", "file=(empty) holds no YAML document; write one")
-    _refuse_cycles(raw, file, above=(), done=set())
-    return Node(file, "", raw)
-
-
-def _open(text: str, file: str) -> _StrictLoader:
-    """Open a loader; PyYAML refuses control characters already here."""
-    try:
-        return _StrictLoader(text)
-    except yaml.YAMLError as error:
-        line = text.count("\n", 0, getattr(error, "position", 0)) + 1
-        raise SpecError(f"{file}:{line}", "yaml=(a control character) is not allowed; remove it") from error
-
-
-def _refuse_cycles(raw: yaml.Node, file: str, above: tuple[int, ...], done: set[int]) -> None:
-    """Refuse an alias to a value that contains it: nobody could finish reading that."""
-    if id(raw) in above:
-        where = f"{file}:{raw.start_mark.line + 1}"
-        raise SpecError(where, "alias=(inside itself) never ends; remove the alias")
-    if id(raw) in done:
-        return
-    below: list[yaml.Node] = []
-    if isinstance(raw, yaml.MappingNode):
-        below = [item for _, item in raw.value]
-    elif isinstance(raw, yaml.SequenceNode):
-        below = list(raw.value)
-    for item in below:
-        _refuse_cycles(item, file, (*above, id(raw)), done)
-    done.add(id(raw))
+    return Node(file, "", compose(text, file))
 
 
 def _nearest(value: str, names: list[str], lead: str = "") -> str:
