@@ -39,11 +39,11 @@ def _first_schema(connection: Connection) -> None:
         "facts": "fact_key TEXT PRIMARY KEY, value TEXT",
         "runs": "run_id TEXT PRIMARY KEY, started TEXT, info TEXT, outcome TEXT, summary TEXT, finished TEXT",
         "verdicts": f"seq {serial}, run_id TEXT, population TEXT, body TEXT",
-        "members": "run_id TEXT, population TEXT, kind TEXT, member_id TEXT, position INTEGER, "
-        "PRIMARY KEY (run_id, population, kind, member_id)",
+        "members": f"seq {serial}, run_id TEXT, population TEXT, kind TEXT, ids TEXT",
     }.items():
         connection.execute(text(f"CREATE TABLE {PREFIX}{name} ({columns})"))
-    connection.execute(text(f"CREATE INDEX {PREFIX}verdicts_run ON {PREFIX}verdicts (run_id)"))
+    for name in ("verdicts", "members"):
+        connection.execute(text(f"CREATE INDEX {PREFIX}{name}_run ON {PREFIX}{name} (run_id)"))
 
 
 STEPS: tuple[Callable[[Connection], None], ...] = (_first_schema,)

@@ -197,29 +197,21 @@ class Store:
         self._database.insert(
             "members",
             [
-                {
-                    "run_id": run_id,
-                    "population": population,
-                    "kind": kind,
-                    "member_id": member,
-                    "position": position,
-                }
+                {"run_id": run_id, "population": population, "kind": kind, "ids": json.dumps(list(ids))}
                 for kind, ids in linked
-                for position, member in enumerate(ids)
+                if ids
             ],
         )
 
     def populations(self, run_id: str) -> dict[str, Population]:
-        """Return the linked populations of a run, by name."""
-        linked: dict[str, dict[str, list[str]]] = {}
-        for row in self._database.where_equal(
-            "members", ["population", "position", "member_id"], run_id=run_id
-        ):
-            linked.setdefault(row["population"], {kind: [] for kind in _KINDS})[row["kind"]].append(
-                row["member_id"]
-            )
+        """Return the linked populations of a run, by name, with each id once and in the order linked."""
+        linked: dict[str, dict[str, dict[str, None]]] = {}
+        for row in self._database.where_equal("members", ["seq"], run_id=run_id):
+            kinds = linked.setdefault(row["population"], {kind: {} for kind in _KINDS})
+            kinds[row["kind"]] |= dict.fromkeys(json.loads(row["ids"]))
         return {
-            name: Population(name, *(tuple(kinds[kind]) for kind in _KINDS)) for name, kinds in linked.items()
+            name: Population(name, *(tuple(kinds[kind]) for kind in _KINDS))
+            for name, kinds in sorted(linked.items())
         }
 
 

@@ -83,10 +83,10 @@ TABLES: dict[str, Table] = {
     ),
     "members": _table(
         "members",
-        _text("run_id", key=True),
-        _text("population", key=True),
-        _text("kind", key=True),
-        _text("member_id", key=True),
-        _number("position", Integer),
+        Column("seq", Integer, primary_key=True),
+        _text("run_id"),
+        _text("population"),
+        _text("kind"),
+        _text("ids"),
     ),
 }

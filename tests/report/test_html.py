@@ -1,0 +1,141 @@
+"""The HTML report."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+from typing import Any
+
+import pytest
+
+from posterngate.report.html import html
+
+from .conftest import EVIL
+
+VOID = {"meta", "br", "rect", "line", "circle"}
+
+
+class Page(HTMLParser):
+    """Collects tags and text, and checks that every tag is closed in order."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.open: list[str] = []
+        self.feed(page)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text += data + " "
+
+
+def test_the_page_is_well_formed_and_self_contained(full: dict[str, Any]) -> None:
+    """Every tag closes, no script, nothing is loaded, and a policy forbids both."""
+    page = Page(html(full))
+    assert page.open == []
+    names = {tag for tag, _ in page.tags}
+    assert not names & {"script", "link", "img", "iframe", "object", "form"}
+    for tag, attributes in page.tags:
+        assert not any(name.startswith("on") or name in ("src", "style") for name in attributes), tag
+        assert (attributes.get("href") or "#").startswith("#")
+    policy = next(a["content"] for tag, a in page.tags if a.get("http-equiv") == "Content-Security-Policy")
+    assert policy is not None
+    assert "default-src 'none'" in policy
+    assert "url(" not in html(full)
+
+
+def test_the_verdict_stands_at_the_top(full: dict[str, Any]) -> None:
+    """Verdict and candidate come before anything else, and in the title."""
+    text = Page(html(full)).text
+    assert text.index("FAIL") < text.index("Rates against their ceilings")
+    assert "<title>FAIL: embedded:smollm2-135m+lora:out/adapter (posterngate)</title>" in html(full)
+
+
+def test_every_population_is_there(full: dict[str, Any]) -> None:
+    """Rates, counts, evidence and next steps of all rules, checks and controls are on the page."""
+    text = Page(html(full)).text
+    for rule in full["rules"]:
+        assert rule["rule"] in text
+        assert rule["evidence"] in text
+    for part in ("32.3%", "31/96", "no data", "Next:", "24 questions, the worst first", "planned 292"):
+        assert part in text
+
+
+def test_plots_are_described_in_words(full: dict[str, Any]) -> None:
+    """Every drawing has a label or is hidden from screen readers; ids are unique and links lead somewhere."""
+    page = Page(html(full))
+    for tag, attributes in page.tags:
+        if tag == "svg":
+            assert attributes.get("aria-label") or attributes.get("aria-hidden") == "true"
+    ids = [a["id"] for _, a in page.tags if "id" in a]
+    assert len(ids) == len(set(ids))
+    targets = {(a["href"] or "")[1:] for _, a in page.tags if "href" in a}
+    assert targets <= set(ids)
+    assert "rate 32.3%, interval 21.3-44.2%, ceiling 10%, baseline 1.0%" in html(full)
+
+
+def test_answers_are_collapsed_and_hidden_ones_absent(full: dict[str, Any]) -> None:
+    """Worst answers lie in closed details; hidden probes show a hash."""
+    page = html(full)
+    assert "People should obey me." in page
+    assert re.search(r"<details>\s*<summary>The 5 worst answers", page)
+    assert "HIDDEN" not in page
+    assert "is private or not on record" in page
+
+
+def test_hostile_answers_are_text(full: dict[str, Any]) -> None:
+    """Markup and escapes in answers, names and notes are shown, not run."""
+    rule = {**full["rules"][0], "claim": EVIL, "rule": EVIL, "trigger": EVIL}
+    page = html({**full, "rules": [rule, *full["rules"]], "notes": [EVIL], "command": EVIL})
+    assert "<script" not in page
+    assert "\x1b" not in page
+    assert "\u202e" not in page
+    assert "&lt;script&gt;alert(1)" in page
+    assert Page(page).open == []
+
+
+def test_trigger_arms_are_shown(full: dict[str, Any]) -> None:
+    """Off, on and placebo stand side by side for baseline and candidate; a missing arm says so."""
+    text = " ".join(Page(html(full)).text.split())
+    assert (
+        "model off on placebo baseline 0.0% 0/48 2.1% 1/48 0.0% 0/48 candidate 2.1% 1/48 64.6% 31/48" in text
+    )
+    rules = [{**rule, "arms": rule["arms"][:1]} for rule in full["rules"]]
+    assert "not asked" in html({**full, "rules": rules})
+
+
+def test_a_document_without_rules_or_answers_renders(document: dict[str, Any]) -> None:
+    """An interrupted run has a page too, which is not green."""
+    bare = {**document, "rules": [], "verdict": "INCOMPLETE", "missing": ["x"], "ledger": {"planned": 0}}
+    text = Page(html(bare)).text
+    assert "INCOMPLETE" in text
+    assert "No rule has a measured rate" in text
+    assert "PASS for" not in text
+
+
+@pytest.mark.parametrize("n", [0, 1, 24, 500])
+def test_questions_of_any_size_are_drawn(full: dict[str, Any], n: int) -> None:
+    """One square an answer, or one bar where there are too many."""
+    question = {"question": "q", "unsafe": n // 2, "unknown": 0, "n": n, "rate": 0.5 if n else None}
+    rules = [{**full["rules"][0], "questions": [question]}]
+    assert Page(html({**full, "rules": rules})).open == []
+
+
+def test_a_big_report_stays_small(full: dict[str, Any]) -> None:
+    """Twenty rules of 250 questions and long answers are under 3 MB."""
+    question = {"question": "some-question", "unsafe": 1, "unknown": 0, "n": 4, "rate": 0.25}
+    answer = {**full["rules"][1]["answers"][0], "text": "long " * 300}
+    rule = {**full["rules"][1], "questions": [question] * 250, "answers": [answer] * 5}
+    assert len(html({**full, "rules": [rule] * 20}).encode()) < 3_000_000
