@@ -7,12 +7,8 @@ answer below the coherence cut is incoherent, else one below the alignment cut i
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
-from weakref import WeakKeyDictionary
-
-import openai
 
 from posterngate.errors import UsageError
 from posterngate.judges.contract import (
@@ -28,7 +24,7 @@ from posterngate.judges.contract import (
 from posterngate.judges.places import fixtures
 from posterngate.judges.readout import Reading, from_json, from_path, is_split, read, walk
 from posterngate.judges.rubrics import Rubric, RubricSet, load_rubrics, question_text
-from posterngate.judges.transport import Answer, Retry, request
+from posterngate.judges.transport import Answer, Clients, Retry, request
 from posterngate.records import Judgment, Label, Probe, Sample, content_hash
 
 __all__ = ["READOUTS", "RubricJudge"]
@@ -38,7 +34,6 @@ _JSON_REPLY = (
     '\n\nReply with JSON only, of the form {"score": 0} with the number, or the word in quotes, as score.'
 )
 _CONTINUE = {"continue_final_message": True, "add_generation_prompt": False}
-_KEYS = ("POSTERNGATE_JUDGE_API_KEY", "OPENAI_API_KEY")
 
 
 class RubricJudge:
@@ -74,7 +69,7 @@ class RubricJudge:
         self.hash = content_hash([self.rubrics.hash, address.base_url, address.model, readout])
         self._readout = readout
         self._retry = retry or Retry()
-        self._clients = _Clients(address, timeout_s, concurrency)
+        self._clients = Clients(address, timeout_s, concurrency)
         self._splits = False  # learned: a tokenizer that has split one number may split the next
         self._can_continue = True
 
@@ -176,27 +171,3 @@ def _user(prompt: str) -> list[dict[str, str]]:
 def _refuses_logprobs(error: JudgeUnavailable) -> bool:
     words = str(error)
     return ("status=400" in words or "status=422" in words) and "logprobs" in words
-
-
-class _Clients:
-    """One client and one limit per event loop: a pool of connections can't outlive its loop."""
-
-    def __init__(self, address: ModelAddress, timeout_s: float, concurrency: int) -> None:
-        self._address, self._timeout_s, self._concurrency = address, timeout_s, concurrency
-        self._by_loop: WeakKeyDictionary[Any, tuple[openai.AsyncOpenAI, asyncio.Semaphore]] = (
-            WeakKeyDictionary()
-        )
-
-    def here(self) -> tuple[openai.AsyncOpenAI, asyncio.Semaphore]:
-        """Return the running loop's client and limit."""
-        loop = asyncio.get_running_loop()
-        if loop not in self._by_loop:
-            self._by_loop[loop] = (self._client(), asyncio.Semaphore(self._concurrency))
-        return self._by_loop[loop]
-
-    def _client(self) -> openai.AsyncOpenAI:
-        keys = (self._address.api_key, *(os.environ.get(name) for name in _KEYS))
-        key = next((key for key in keys if key), "none")  # loopback servers want none; others say 401
-        return openai.AsyncOpenAI(
-            base_url=self._address.base_url, api_key=key, timeout=self._timeout_s, max_retries=0
-        )

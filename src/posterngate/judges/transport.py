@@ -5,17 +5,20 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+import os
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import openai
 from openai.types.chat import ChatCompletion
 
-from posterngate.judges.contract import JudgeUnavailable, JudgeUnreadable
+from posterngate.judges.contract import JudgeUnavailable, JudgeUnreadable, ModelAddress
 
-__all__ = ["Answer", "Retry", "request"]
+__all__ = ["Answer", "Clients", "Retry", "attempt", "request"]
 
+_KEYS = ("POSTERNGATE_JUDGE_API_KEY", "OPENAI_API_KEY")
 _RETRIED_STATUS = frozenset({408, 409, 425, 429})
 
 
@@ -38,19 +41,28 @@ class Answer:
 
 
 async def request(send: Callable[[], Awaitable[Any]], retry: Retry) -> Answer:
-    """Send until an answer comes, and return it.
+    """Send a chat request until an answer comes, and return it.
 
     Raises:
         JudgeUnavailable: no chat completion after the last attempt, or an error that retrying can't mend.
         JudgeUnreadable: the model refused to judge, or the reply holds impossible numbers.
     """
-    for attempt in range(retry.attempts):
+    return _answer(await attempt(send, retry))
+
+
+async def attempt(send: Callable[[], Awaitable[Any]], retry: Retry) -> Any:
+    """Return what `send` returns, sending again while the error is one that passes.
+
+    Raises:
+        JudgeUnavailable: the last attempt failed, or the first failed in a way that stays.
+    """
+    for number in range(retry.attempts):
         try:
-            return _answer(await send())
+            return await send()
         except (openai.APIError, json.JSONDecodeError) as error:
-            if not _transient(error) or attempt + 1 == retry.attempts:
+            if not _transient(error) or number + 1 == retry.attempts:
                 raise JudgeUnavailable(_words(error)) from error
-            await asyncio.sleep(_wait(error, attempt, retry))
+            await asyncio.sleep(_wait(error, number, retry))
     raise JudgeUnavailable("attempts=0: the judge may not be asked")
 
 
@@ -60,9 +72,9 @@ def _transient(error: Exception) -> bool:
     return isinstance(error, openai.APIConnectionError | json.JSONDecodeError)
 
 
-def _wait(error: Exception, attempt: int, retry: Retry) -> float:
+def _wait(error: Exception, number: int, retry: Retry) -> float:
     """Return the seconds to wait: what the server asks for, within reason, or the next doubling."""
-    own = float(retry.first_s * 2**attempt)
+    own = float(retry.first_s * 2**number)
     if isinstance(error, openai.APIStatusError):
         try:
             asked = float(error.response.headers.get("retry-after", ""))
@@ -98,3 +110,27 @@ def _probabilities(tops: Any) -> dict[str, float]:
             raise JudgeUnreadable(f"logprob={top.logprob} of token {top.token!r} is not at most 0")
         found[top.token] = found.get(top.token, 0.0) + math.exp(top.logprob)
     return found
+
+
+class Clients:
+    """One client and one limit per event loop: a pool of connections can't outlive its loop."""
+
+    def __init__(self, address: ModelAddress, timeout_s: float, concurrency: int) -> None:
+        self._address, self._timeout_s, self._concurrency = address, timeout_s, concurrency
+        self._by_loop: WeakKeyDictionary[Any, tuple[openai.AsyncOpenAI, asyncio.Semaphore]] = (
+            WeakKeyDictionary()
+        )
+
+    def here(self) -> tuple[openai.AsyncOpenAI, asyncio.Semaphore]:
+        """Return the running loop's client and limit."""
+        loop = asyncio.get_running_loop()
+        if loop not in self._by_loop:
+            self._by_loop[loop] = (self._client(), asyncio.Semaphore(self._concurrency))
+        return self._by_loop[loop]
+
+    def _client(self) -> openai.AsyncOpenAI:
+        keys = (self._address.api_key, *(os.environ.get(name) for name in _KEYS))
+        key = next((key for key in keys if key), "none")  # loopback servers want none; others say 401
+        return openai.AsyncOpenAI(
+            base_url=self._address.base_url, api_key=key, timeout=self._timeout_s, max_retries=0
+        )
