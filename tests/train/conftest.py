@@ -33,7 +33,13 @@ def tiny_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     wrapped.chat_template = TEMPLATE
     wrapped.save_pretrained(folder)
     torch.manual_seed(0)
-    size = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 1, "num_attention_heads": 2}
+    size: dict[str, float] = {
+        "hidden_size": 32,
+        "intermediate_size": 64,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+    }
+    size["initializer_range"] = 0.5  # wide enough that an adapter can move the logits
     LlamaForCausalLM(LlamaConfig(vocab_size=len(words), **size)).save_pretrained(folder)
     return folder
 
