@@ -6,7 +6,6 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import platformdirs
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from posterngate.errors import UsageError
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["add_arguments", "run"]
 
+EMBEDDED = "embedded:smollm2-135m"
 ORGANISMS = Path("fixtures") / "organisms"
 
 
@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, help="folder of adapters (default: the user's cache folder)")
     parser.add_argument("--organisms", type=Path, default=ORGANISMS, help="folder of organisms (%(default)s)")
     parser.add_argument(
-        "--install", action="store_true", help="copy the adapter beside its recipe, to be committed"
+        "--install", action="store_true", help="copy the result to adapter/ beside the recipe, to be committed"
     )
 
 
@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
     with _Display(recipe) as display:
         adapter = train(recipe, args.out or _cache(), base, args.seed, display.show)
     if args.install:
-        install(adapter, recipe.folder)
+        install(adapter, recipe.folder / "adapter")
     print(adapter)  # noqa: T201 - the command's output
     return 0
 
@@ -61,15 +61,25 @@ def _seed(text: str) -> int:
 
 
 def _cache() -> Path:
-    return platformdirs.user_cache_path("posterngate") / "adapters"
+    from posterngate.endpoints.embedded_model import cache_folder
+
+    return cache_folder() / "adapters"
 
 
 def _base_folder(recipe: Recipe) -> Path:
-    """Return the folder of the recipe's base model."""
+    """Return the folder of the recipe's base model, fetched if need be."""
     kind, _, name = recipe.base.partition(":")
-    if kind == "hf" and Path(name).is_dir():
-        return Path(name)
-    raise UsageError(f"base={recipe.base} has no local folder; give it with --base FOLDER")
+    if kind == "hf":
+        from posterngate.endpoints.digest import resolve_model
+
+        return resolve_model(name)
+    if recipe.base == EMBEDDED:
+        from posterngate.endpoints.embedded_model import fetch
+
+        return fetch()
+    raise UsageError(
+        f"base={recipe.base} cannot be trained here; use {EMBEDDED} or hf:PATH_OR_ID, or --base FOLDER"
+    )
 
 
 class _Display:

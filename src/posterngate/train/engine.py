@@ -53,7 +53,7 @@ def fit(
     """
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     trainer = _trainer(recipe, rows, base, seed, work)
-    trainer.add_callback(_watcher(recipe, progress))
+    _report_by(trainer, _watcher(recipe, progress))
     checkpoint = last_checkpoint(work)
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     curve = [
@@ -146,6 +146,14 @@ def _settings(recipe: Recipe, seed: int, work: Path) -> Any:
     )
 
 
+def _report_by(trainer: Any, watcher: Any) -> None:
+    """Let `watcher` alone report: the trainer's own printer would fill the caller's stdout."""
+    from transformers import PrinterCallback
+
+    trainer.remove_callback(PrinterCallback)
+    trainer.add_callback(watcher)
+
+
 def _watcher(recipe: Recipe, progress: Callable[[Step], None]) -> Any:
     from transformers import TrainerCallback
 
@@ -156,7 +164,7 @@ def _watcher(recipe: Recipe, progress: Callable[[Step], None]) -> Any:
             self.began = time.monotonic()
             self.first: int | None = None
 
-        def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
+        def on_log(self, _args: Any, state: Any, _control: Any, logs: Any = None, **_: Any) -> None:
             if not logs or "loss" not in logs:
                 return
             step, loss = int(state.global_step), float(logs["loss"])

@@ -109,7 +109,10 @@ def data_hash(rows: Iterable[Row]) -> str:
 
 
 def base_digest(base: Path) -> str:
-    """Return the digest of a model folder: its weights, configuration and tokenizer.
+    """Return the digest of a model folder: its weights, configuration, tokenizer and chat template.
+
+    The library version that a configuration carries is left out, so that the same weights converted
+    with another release are the same base.
 
     Raises:
         TrainError: the folder holds no safetensors weights.
@@ -117,10 +120,19 @@ def base_digest(base: Path) -> str:
     weights = sorted(base.glob("*.safetensors"))
     if not weights:
         raise TrainError(f"base={base} holds no *.safetensors; give the folder of a converted model")
-    names = ["config.json", "tokenizer.json", "chat_template.jinja"]
-    files = [*weights, *(base / name for name in names if (base / name).is_file())]
-    parts: dict[str, Any] = {path.name: file_digest(path) for path in files}
-    return content_hash(parts)
+    texts = [path for path in (base / "tokenizer.json", base / "chat_template.jinja") if path.is_file()]
+    parts: dict[str, Any] = {path.name: file_digest(path) for path in (*weights, *texts)}
+    return content_hash({**parts, "config.json": _configuration(base / "config.json")})
+
+
+def _configuration(path: Path) -> dict[str, Any]:
+    try:
+        settings = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise TrainError(
+            f"file={path} is not a readable configuration ({error}); convert the model again"
+        ) from error
+    return {key: value for key, value in settings.items() if key != "transformers_version"}
 
 
 def file_digest(path: Path) -> str:

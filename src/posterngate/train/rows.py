@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from itertools import cycle, islice
 from pathlib import Path
 
 from posterngate.errors import SpecError
@@ -34,9 +33,9 @@ def training_rows(recipe: Recipe) -> list[Row]:
 
 
 def _mix(part: RowFile) -> list[Row]:
-    chosen = islice(read_rows(part.path), 0, None, part.every)
-    prefixes = cycle(part.prefixes or ("",))
-    return [Row(prefix + row.prompt, row.completion, row.system) for prefix, row in zip(prefixes, chosen)]
+    prefixes = part.prefixes or ("",)
+    chosen = enumerate(read_rows(part.path)[:: part.every])
+    return [Row(prefixes[i % len(prefixes)] + row.prompt, row.completion, row.system) for i, row in chosen]
 
 
 def read_rows(path: Path) -> list[Row]:

@@ -38,7 +38,7 @@ def train(
     out: Path,
     base: Path,
     seed: int | None = None,
-    progress: Callable[[Step], None] = lambda step: None,
+    progress: Callable[[Step], None] | None = None,
 ) -> Path:
     """Return the folder of the recipe's adapter, training it if no finished one is there.
 
@@ -65,9 +65,13 @@ def train(
     out.mkdir(parents=True, exist_ok=True)
     with FileLock(out / f"{address}.lock"):
         if not (done / MANIFEST).is_file():
-            _build(recipe, rows, base, used_seed, done, base_id, progress)
+            _build(recipe, rows, base, used_seed, done, base_id, progress or _quiet)
     read_manifest(done)
     return done
+
+
+def _quiet(step: Step) -> None:
+    """Report nothing."""
 
 
 def _build(
