@@ -183,7 +183,8 @@ def _held_at(paths: Paths, used: int, plan: Plan) -> Bools:
     if used == 0:
         return np.zeros(plan.questions, dtype=bool)
     crossed = crosses(paths.question[used - 1], finallook.shares(plan).question)
-    return np.logical_or(paths.held[used - 1], crossed)
+    flagged: Bools = np.logical_or(paths.held[used - 1], crossed)
+    return flagged
 
 
 def _stopping_bounds(counts: PanelCounts, plan: Plan) -> tuple[float, float]:
