@@ -80,6 +80,7 @@ def _document(record: RunRecord, rules: list[dict[str, Any]]) -> dict[str, Any]:
         "started": info.started,
         "finished": record.finished,
         "seconds": summary.get("seconds"),
+        "spent": _mapping(summary.get("spent")),
     }
 
 

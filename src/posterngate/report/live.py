@@ -46,6 +46,7 @@ class LiveProgress:
         self._started = clock()
         self._said = self._started
         self._events: dict[str, dict[str, Any]] = {}
+        self._news = ""
         self._lock = threading.Lock()  # events arrive on the threads of the broker
         self._stream = stream
         draw = stream.isatty() if terminal is None else terminal
@@ -66,12 +67,15 @@ class LiveProgress:
     def update(self, event: Mapping[str, Any]) -> None:
         """Take one event: population, planned, done, unsafe, tokens (so far), seconds, state, cost.
 
-        ``population`` is needed; what an event leaves out stays as it was. ``state`` is free text,
-        and ``done`` ends the population.
+        What an event leaves out stays as it was. ``state`` is free text, and ``done`` ends the
+        population. An event with ``message`` and no ``population`` (an endpoint that starts) is shown as the
+        latest news.
         """
         with self._lock:
-            known = self._events.setdefault(str(event["population"]), {})
-            known.update(event)
+            if "population" in event:
+                self._events.setdefault(str(event["population"]), {}).update(event)
+            else:
+                self._news = one_line(str(event.get("message", "")), 60)
             if self._live is not None:
                 self._live.update(self._display())
             elif self._clock() - self._said >= _QUIET_S:
@@ -94,6 +98,8 @@ class LiveProgress:
         ]
         if any("cost" in event for event in self._events.values()):
             parts.append(f"cost {numbers.money(self._total('cost'))}")
+        if self._news and not self._events:
+            parts.append(self._news)
         return "gate: " + ", ".join(parts)
 
     def _total(self, name: str) -> float:

@@ -65,7 +65,7 @@ def _unbalanced(verdicts: Mapping[str, Mapping[str, Any]], ledger: Mapping[str, 
     """True if planned and accounted differ anywhere."""
     items = [(v["planned"], sum(v["ledger"].values())) for v in verdicts.values() if _samples(v)]
     total = (ledger["planned"], sum(count for label, count in ledger.items() if label != "planned"))
-    return any(bool(planned != accounted) for planned, accounted in [*items, total])
+    return bool(any(planned != accounted for planned, accounted in [*items, total]))
 
 
 def _samples(verdict: Mapping[str, Any]) -> bool:

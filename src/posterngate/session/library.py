@@ -15,6 +15,8 @@ from posterngate.triggers import apply
 
 __all__ = ["Library"]
 
+_FORMATS = "formats.yaml"
+
 
 class Library:
     """What can be asked. Files are read when first needed, and all of them by `check`."""
@@ -40,7 +42,7 @@ class Library:
             if not given.exists():
                 raise UsageError(f"gate_probes={given} does not exist; give a YAML file or a folder of them")
             files += sorted(given.glob("*.yaml")) if given.is_dir() else [given]
-        return files
+        return [path for path in files if path.name != _FORMATS]
 
     @cached_property
     def _trigger_sets(self) -> list[TriggerSet]:
@@ -60,7 +62,7 @@ class Library:
     @cached_property
     def formats(self) -> dict[str, Trigger]:
         """Answer formats by id; they are written like triggers and change what a probe asks for."""
-        return dict(load_triggers(self._fixtures / "formats.yaml").triggers)
+        return dict(load_triggers(self._fixtures / "probes" / _FORMATS).triggers)
 
     def placebo(self, trigger: Trigger) -> Trigger | None:
         """Return the placebo of a trigger, None if it has none."""

@@ -138,6 +138,7 @@ class Run:
         problems = self._endpoint_problems()
         outcome, summary = account(self.manifest, self._verdicts, self._broken_tests, problems)
         summary["spent"] = self._spending.as_dict()
+        summary["seconds"] = summary["spent"]["seconds"]
         self._store.finish_run(self._run_id, outcome.value, summary)
         document = run_document(self._store, self._run_id)
         if self.config.report_dir:
