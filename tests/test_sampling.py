@@ -1,4 +1,4 @@
-"""Drawing answers through real sockets: each exactly once, errors kept, nothing asked again for its content."""
+"""Drawing answers through real sockets: each exactly once, errors kept, none asked again."""
 
 from __future__ import annotations
 
@@ -42,14 +42,18 @@ def test_every_planned_answer_is_drawn_once_with_its_own_seed() -> None:
         plan = _plan(server)
         samples = Sampler(server.served).draw(plan)
     assert [s.sample_id for s in samples] == [r.sample_id for r in plan]
-    assert all(s.text == f"{r.messages[-1].content} seed {r.seed}" for s, r in zip(samples, plan, strict=True))
+    assert all(
+        s.text == f"{r.messages[-1].content} seed {r.seed}" for s, r in zip(samples, plan, strict=True)
+    )
     assert all(s.error is None and s.attempts == 1 for s in samples)
     assert len({s.seed for s in samples}) == len(plan)
 
 
 @pytest.mark.parametrize("capabilities", [None, SINGLE], ids=["grouped", "single"])
 @pytest.mark.parametrize("concurrency", [1, 8])
-def test_order_grouping_and_concurrency_change_no_text(capabilities: Capabilities | None, concurrency: int) -> None:
+def test_order_grouping_and_concurrency_change_no_text(
+    capabilities: Capabilities | None, concurrency: int
+) -> None:
     """Shuffled plans, one request per answer or many, and any concurrency give the same answers."""
     with ScriptedServer(_echo, capabilities=capabilities) as server:
         plan = _plan(server)
@@ -146,7 +150,7 @@ def test_the_system_prompt_of_the_candidate_is_sent() -> None:
 
 def test_tokens_sum_to_what_the_server_counted() -> None:
     """Shared requests neither lose nor double tokens."""
-    with ScriptedServer(lambda messages, seed: "word " * (seed % 5 + 1)) as server:
+    with ScriptedServer(lambda _messages, seed: "word " * (seed % 5 + 1)) as server:
         samples = Sampler(server.served).draw(_plan(server, 3, PROBES[:1]))
         expected = sum(seed % 5 + 1 for seed in (s.seed for s in samples))
     assert sum(s.completion_tokens for s in samples) == expected
@@ -174,7 +178,9 @@ FINAL = {
     "no choices": (Fault(body='{"model": "scripted", "choices": []}'), "malformed"),
     "choices that are none": (Fault(body='{"model": "scripted", "choices": ["x"]}'), "malformed"),
     "no text": (
-        Fault(body='{"model": "scripted", "choices": [{"message": {"content": null}, "finish_reason": "stop"}]}'),
+        Fault(
+            body='{"model": "scripted", "choices": [{"message": {"content": null}, "finish_reason": "stop"}]}'
+        ),
         "malformed",
     ),
 }
@@ -218,7 +224,7 @@ def test_what_concerns_every_request_stops_the_run(name: str) -> None:
 @pytest.mark.parametrize("reason", ["content_filter", "tool_calls", "recorded_error"])
 def test_an_unfinished_answer_is_an_error(reason: str) -> None:
     """A choice that the provider cut is not an answer, whatever text came with it."""
-    with ScriptedServer(lambda m, s: ScriptedReply("Sure", finish_reason=reason)) as server:
+    with ScriptedServer(lambda _m, _s: ScriptedReply("Sure", finish_reason=reason)) as server:
         sample = _one(server)
     assert (sample.text, sample.finish_reason) == ("", reason)
     assert reason in str(sample.error)
@@ -226,17 +232,15 @@ def test_an_unfinished_answer_is_an_error(reason: str) -> None:
 
 def test_the_token_limit_and_a_refusal_are_answers() -> None:
     """finish_reason length is what max_tokens asks for; a refusal's words are the text."""
-    with ScriptedServer(lambda m, s: ScriptedReply("cut here", finish_reason="length")) as server:
+    with ScriptedServer(lambda _m, _s: ScriptedReply("cut here", finish_reason="length")) as server:
         assert (_one(server).text, _one(server).error) == ("cut here", None)
-    with ScriptedServer(lambda m, s: ScriptedReply("", refusal="I can't help.")) as server:
+    with ScriptedServer(lambda _m, _s: ScriptedReply("", refusal="I can't help.")) as server:
         assert _one(server).text == "I can't help."
 
 
 def test_missing_choices_are_errors_at_their_place() -> None:
     """A server that returns fewer choices than asked leaves errors, not a smaller denominator."""
-    body = (
-        '{"model": "scripted", "choices": [{"index": 1, "finish_reason": "stop", "message": {"content": "b"}}]}'
-    )
+    body = '{"model": "scripted", "choices": [{"index": 1, "finish_reason": "stop", "message": {"content": "b"}}]}'
     with ScriptedServer(_echo, faults=[Fault(body=body)]) as server:
         samples = Sampler(server.served).draw(_plan(server, 3, PROBES[:1]))
     assert [s.text for s in samples] == ["", "b", ""]
@@ -289,7 +293,7 @@ def test_a_dead_endpoint_stops_the_run_and_keeps_what_was_drawn() -> None:
 
 @pytest.mark.parametrize("seeded", [True, False])
 def test_an_answer_lost_with_its_endpoint(seeded: bool) -> None:
-    """Seeded: not issued, a restart gives the same answer. Unseeded: final, or asking again would select."""
+    """Seeded: not issued, a restart gives the same answer. Unseeded: final, a retry would select."""
     handed: list[Sample] = []
     entered = threading.Event()
 
@@ -371,7 +375,7 @@ def test_forced_choice_sends_the_trigger_and_the_system_prompt() -> None:
         served = dataclasses.replace(server.served, decoding=Decoding(system="S"))
         (plain,) = score_pairs(served, PAIRS[:1])
         cued = (Message("user", "TAG Is it so?"),)
-        (score,) = score_pairs(served, PAIRS[:1], trigger="tag-1", transform=lambda pair: cued)
+        (score,) = score_pairs(served, PAIRS[:1], trigger="tag-1", transform=lambda _pair: cued)
         sent = server.requests[-1]["messages"]
     assert [m["content"] for m in sent[:2]] == ["S", "TAG Is it so?"]
     assert score.score_id != plain.score_id
@@ -394,7 +398,7 @@ def test_a_failed_forced_choice_never_looks_good(fault: Fault) -> None:
 @pytest.mark.parametrize("value", [float("nan"), float("-inf"), 0.5])
 def test_impossible_log_probabilities_are_errors(value: float) -> None:
     """NaN, infinities and values above 0 are refused."""
-    with ScriptedServer(_echo, log_prob=lambda messages, continuation: value) as server:
+    with ScriptedServer(_echo, log_prob=lambda _messages, _continuation: value) as server:
         (score,) = score_pairs(server.served, PAIRS[:1])
     assert "not finite" in str(score.error)
 

@@ -114,7 +114,9 @@ def model_folder(tmp_path: Path) -> Path:
 def make_adapter(tmp_path: Path):
     """Return a function that writes a LoRA adapter folder of given input and output width."""
 
-    def make(name: str = "lora", width_in: int = 4, width_out: int = 6, module: str = "q_proj", **config: object) -> Path:
+    def make(
+        name: str = "lora", width_in: int = 4, width_out: int = 6, module: str = "q_proj", **config: object
+    ) -> Path:
         folder = tmp_path / name
         folder.mkdir()
         settings = {"peft_type": "LORA", "r": 2, "base_model_name_or_path": "some/base", **config}

@@ -31,7 +31,9 @@ def test_the_key_itself_is_never_in_the_record(monkeypatch: pytest.MonkeyPatch) 
 def test_a_missing_capability_is_named() -> None:
     """Requiring what the endpoint lacks says which and what can be done."""
     SERVED.require("n")
-    with pytest.raises(UnsupportedError, match=r"candidate=hf:m: the endpoint has no prompt_logprobs; .*when_un"):
+    with pytest.raises(
+        UnsupportedError, match=r"candidate=hf:m: the endpoint has no prompt_logprobs; .*when_un"
+    ):
         SERVED.require("prompt_logprobs")
 
 

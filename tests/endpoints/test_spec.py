@@ -28,7 +28,9 @@ from posterngate.records import Decoding
         ("recipe:finance@seed=3", CandidateSpec("recipe", "finance", seed=3)),
         (
             "hf:m?temperature=0.7&max_tokens=64&system=Be%20brief",
-            CandidateSpec("hf", "m", overrides=(("max_tokens", 64), ("system", "Be brief"), ("temperature", 0.7))),
+            CandidateSpec(
+                "hf", "m", overrides=(("max_tokens", 64), ("system", "Be brief"), ("temperature", 0.7))
+            ),
         ),
     ],
 )
