@@ -240,7 +240,8 @@ def test_the_token_limit_and_a_refusal_are_answers() -> None:
 
 def test_missing_choices_are_errors_at_their_place() -> None:
     """A server that returns fewer choices than asked leaves errors, not a smaller denominator."""
-    body = '{"model": "scripted", "choices": [{"index": 1, "finish_reason": "stop", "message": {"content": "b"}}]}'
+    choice = '{"index": 1, "finish_reason": "stop", "message": {"content": "b"}}'
+    body = f'{{"model": "scripted", "choices": [{choice}]}}'
     with ScriptedServer(_echo, faults=[Fault(body=body)]) as server:
         samples = Sampler(server.served).draw(_plan(server, 3, PROBES[:1]))
     assert [s.text for s in samples] == ["", "b", ""]

@@ -46,8 +46,8 @@ def test_decoding_is_part_of_the_digest() -> None:
 def test_light_modules_load_no_heavy_library() -> None:
     """Spec, contract, broker and pool stay importable by a plugin that must start fast."""
     code = (
-        "import sys, posterngate.endpoints.spec, posterngate.endpoints.contract, posterngate.endpoints.broker, "
-        "posterngate.endpoints.pool; "
+        "import sys, posterngate.endpoints.spec, posterngate.endpoints.contract, "
+        "posterngate.endpoints.broker, posterngate.endpoints.pool; "
         "print([m for m in ('openai', 'numpy', 'torch', 'transformers', 'asyncio') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
