@@ -9,15 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import queue
-from collections import deque
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
-from concurrent.futures import Future
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from posterngate.endpoints.client import ChatCall, ClientSettings, EndpointClient, background_loop, run
+from posterngate.endpoints.client import ChatCall, ClientSettings, EndpointClient, run
 from posterngate.endpoints.contract import Served
+from posterngate.endpoints.flight import Flight
 from posterngate.endpoints.replies import Choice, Reply
 from posterngate.endpoints.scoring import ContinuationScore, score_continuation
 from posterngate.records import OFF, ChoicePair, ChoiceScore, Decoding, Message, Probe, Sample, content_hash
@@ -76,8 +73,6 @@ def with_system(messages: Iterable[Message], system: str | None) -> tuple[Messag
 
 
 _Group = Sequence[SampleRequest]
-_Ask = Callable[[_Group], Coroutine[Any, Any, list[Sample]]]
-_Future = Future[list[Sample]]
 
 
 class Sampler:
@@ -119,7 +114,7 @@ class Sampler:
         """
         unique = list({request.sample_id: request for request in requests}.values())
         width = _MAX_N if self.served.capabilities.n else 1
-        batch = _Batch(group_requests(unique, width), self._ask, self._client.settings.concurrency)
+        batch = Flight(group_requests(unique, width), self._ask, self._client.settings.concurrency)
         drawn: dict[str, Sample] = {}
         try:
             for samples in batch.results(self._should_stop):
@@ -186,43 +181,6 @@ def _samples(group: _Group, reply: Reply) -> list[Sample]:
         )
         for position, (request, choice) in enumerate(zip(group, choices, strict=True))
     ]
-
-
-class _Batch:
-    """Keeps up to `width` requests in flight on the background loop; results come to the calling thread."""
-
-    def __init__(self, groups: Sequence[_Group], ask: _Ask, width: int) -> None:
-        self._waiting = deque(groups)
-        self._ask = ask
-        self._width = width
-        self._flying: set[_Future] = set()
-        self._done: queue.SimpleQueue[_Future] = queue.SimpleQueue()
-
-    def results(self, should_stop: Callable[[], bool]) -> Iterator[list[Sample]]:
-        """Yield each group's samples as they come; raise the first failure after what flew has landed."""
-        failure: BaseException | None = None
-        while True:
-            while failure is None and self._waiting and len(self._flying) < self._width and not should_stop():
-                self._issue(self._waiting.popleft())
-            if not self._flying:
-                break
-            future = self._done.get()
-            self._flying.discard(future)
-            if (error := future.exception()) is None:
-                yield future.result()
-            failure = failure or error
-        if failure is not None:
-            raise failure
-
-    def _issue(self, group: _Group) -> None:
-        future = asyncio.run_coroutine_threadsafe(self._ask(group), background_loop())
-        self._flying.add(future)
-        future.add_done_callback(self._done.put)
-
-    def stop(self) -> None:
-        """Cancel what still flies: the caller was interrupted, nobody takes these answers."""
-        for future in self._flying:
-            future.cancel()
 
 
 def score_id(

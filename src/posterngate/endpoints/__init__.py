@@ -19,6 +19,6 @@ BACKENDS = Registry(
         "http": "posterngate.endpoints.hosted:HostedBackend",
         "openai": "posterngate.endpoints.hosted:HostedBackend",
         "replay": "posterngate.endpoints.replay:ReplayBackend",
-        "scripted": "posterngate.endpoints.scripted:ScriptedBackend",
+        "scripted": "posterngate.endpoints.scripted_backend:ScriptedBackend",
     },
 )

@@ -163,20 +163,29 @@ class EndpointClient:
 
 
 def _openai_client(served: Served, settings: ClientSettings) -> openai.AsyncOpenAI:
+    """Return the process's one client for an address and key, so that its connections are shared."""
+    where = (os.getpid(), served.base_url, _key(served), max(settings.timeout_s, 0.001))
+    with _lock:
+        if where not in _clients:
+            _clients[where] = _new_client(*where[1:])
+        return _clients[where]
+
+
+def _new_client(base_url: str, key: str, timeout_s: float) -> openai.AsyncOpenAI:
     """Return a client that leaves retries to us and keeps loopback traffic off proxies."""
     import openai
 
-    limit = max(settings.timeout_s, 0.001)
+    transport = openai.DefaultAsyncHttpxClient(
+        base_url=base_url, timeout=timeout_s, trust_env=not is_loopback(base_url)
+    )
     return openai.AsyncOpenAI(
-        base_url=served.base_url,
-        api_key=_key(served),
+        base_url=base_url,
+        api_key=key,
         max_retries=0,
-        timeout=limit,
+        timeout=timeout_s,
         organization="",
         project="",
-        http_client=openai.DefaultAsyncHttpxClient(
-            base_url=served.base_url, timeout=limit, trust_env=not is_loopback(served.base_url)
-        ),
+        http_client=transport,
     )
 
 
@@ -206,6 +215,7 @@ async def _listens(base_url: str) -> bool:
 
 
 _lock = threading.Lock()
+_clients: dict[tuple[int, str, str, float], openai.AsyncOpenAI] = {}
 _loop: asyncio.AbstractEventLoop | None = None
 _loop_pid = 0
 

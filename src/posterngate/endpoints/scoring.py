@@ -97,14 +97,14 @@ async def _prompt_length(client: EndpointClient, messages: Sequence[Message]) ->
 
 def _own(entry: Any) -> dict[str, Any]:
     """Return the facts of the prompt's own token: the first of the entry."""
-    first = next(iter(entry.values()), {}) if isinstance(entry, dict) else {}
+    first: Any = next(iter(entry.values()), {}) if isinstance(entry, dict) else {}
     return first if isinstance(first, dict) else {}
 
 
 def _sum(entries: list[Any], start: int | None) -> ContinuationScore:
     if start is None or not 0 < start < len(entries):
         return ContinuationScore(error="malformed: cannot tell which tokens are the continuation")
-    values = [_own(entry).get("logprob") for entry in entries[start:]]
+    values: list[Any] = [_own(entry).get("logprob") for entry in entries[start:]]
     if not all(isinstance(v, int | float) and math.isfinite(v) and v <= _ROUNDING for v in values):
         return ContinuationScore(error="malformed: a log-probability is missing, not finite or above 0")
     return ContinuationScore(log_p=math.fsum(values), tokens=len(values))
