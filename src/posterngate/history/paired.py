@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from posterngate.records import Judgment, Label, Sample
-from posterngate.store import Population, Store
+from posterngate.store import Population, Store, measured_arm
 
 __all__ = ["PairedDiff", "diff", "exact_mcnemar"]
 
@@ -66,11 +66,12 @@ def _event(store: Store, run_id: str, population: str) -> set[str]:
 
 def _labels(store: Store, population: Population) -> dict[_Key, tuple[str, Label]]:
     """Return sample id and label of each answer; one that was not judged is unknown."""
-    samples = store.samples(population.sample_ids)
+    found = store.samples(population.sample_ids)
+    samples = measured_arm([found[key] for key in population.sample_ids if key in found])
     judgments = {found.sample_id: found for found in store.judgments(population.judgment_ids).values()}
     return {
-        (sample.probe_hash, sample.trigger, sample.index): (key, _label(sample, judgments))
-        for key, sample in samples.items()
+        (sample.probe_hash, sample.trigger, sample.index): (sample.sample_id, _label(sample, judgments))
+        for sample in samples
     }
 
 
