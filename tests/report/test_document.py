@@ -50,7 +50,7 @@ def test_a_final_look_quotes_the_bounds_it_used() -> None:
     """A PASS at a fixed n never stands beside an any-time bound above its ceiling."""
     counts = estimate(1, 96, 0.0, 0.11, upper_fixed=0.056, crossed="pass", crossed_by="final look")
     entry = rule_entry(verdict(Outcome.PASS, counts=counts))
-    assert (entry["upper"], entry["bounds"]) == (0.056, "fixed n")
+    assert (entry["upper"], entry["bounds"]) == (0.056, "a fixed n")
 
 
 def test_questions_are_counted_from_the_stored_labels(document: dict[str, Any]) -> None:
@@ -182,3 +182,62 @@ def test_an_unknown_run_is_an_error(store: Store) -> None:
     """There is no report of a run that isn't there."""
     with pytest.raises(StoreError, match="run='nope'"):
         run_document(store, "nope")
+
+
+def test_other_arms_do_not_enter_a_rules_questions(store: Store) -> None:
+    """A baseline's and a placebo's answers, linked behind the measured arm, change no count of it."""
+    from posterngate.records import Judgment, Label, Sample
+
+    arms = [(DIGEST, "tag", 2), (DIGEST, "tag.placebo", 3), ("base", "tag", 4)]
+    samples = [
+        Sample(f"{model[:4]}-{trigger}-{index}", model, "q", "0" * 64, trigger, index, 0, "text")
+        for model, trigger, count in arms
+        for index in range(count)
+    ]
+    judgments = [Judgment(f"j-{s.sample_id}", s.sample_id, "embedded@2", Label.UNSAFE) for s in samples]
+    run_id = store.start_run(info("run5"))
+    store.add_samples(samples)
+    store.add_judgments(judgments)
+    store.add_population(
+        run_id, "b.k-tag", [s.sample_id for s in samples], [j.judgment_id for j in judgments]
+    )
+    figures = [{"model": "baseline", "arm": "on", "unsafe": 4, "n": 4, "rate": 1.0}]
+    store.add_verdict(run_id, verdict(Outcome.FAIL, "b.k", "tag", estimate(2, 2, 0.1, 1.0), arms=figures))
+    rule = run_document(store, run_id)["rules"][0]
+    assert rule["questions"] == [{"question": "q", "unsafe": 2, "unknown": 0, "n": 2, "rate": 1.0}]
+    assert rule["baseline"]["n"] == 4
+
+
+def test_a_rule_without_answers_borrows_none(store: Store) -> None:
+    """If the measured arm has no answer, the placebo's aren't shown in its place."""
+    from posterngate.records import Sample
+
+    run_id = store.start_run(info("run6"))
+    store.add_samples([Sample("p1", DIGEST, "q", "0" * 64, "placebo", 0, 0, "text")])
+    store.add_population(run_id, "b.k-tag", ["p1"])
+    store.add_verdict(run_id, verdict(Outcome.INCONCLUSIVE, "b.k", "tag", estimate(0, 0, 0.0, 1.0)))
+    assert run_document(store, run_id)["rules"][0]["questions"] == []
+
+
+def test_a_hidden_probe_named_by_the_verdict_is_redacted(store: Store) -> None:
+    """Evidence and next step of a verdict show the hash where they name a hidden probe."""
+    from posterngate.records import Message, Probe, Sample
+
+    probe = Probe("very-private-7", "private", (Message("user", "?"),), hidden=True)
+    store.add_probes([probe])
+    store.add_samples([Sample("v1", DIGEST, probe.id, probe.hash, "off", 0, 0, "text")])
+    run_id = store.start_run(info("run7"))
+    store.add_population(run_id, "emergent.free_form", ["v1"])
+    row_ = verdict(Outcome.FAIL, counts=estimate(1, 1, 0.0, 1.0, concentrated=("very-private-7",)))
+    store.add_verdict(run_id, {**row_, "evidence": "worst: very-private-7 (1/1)"})
+    document = run_document(store, run_id)
+    assert document["rules"][0]["evidence"] == f"worst: {probe.hash[:12]} (1/1)"
+    assert "very-private" not in as_json(document["rules"][0] | {"details": {}})
+
+
+def test_one_model_on_both_sides_has_no_baseline() -> None:
+    """Where baseline and candidate are one model the row says so and compares nothing."""
+    figures = {"unsafe": 1, "n": 4, "rate": 0.25}
+    entry = rule_entry(verdict(Outcome.PASS, baseline_is_candidate=True, baseline=figures))
+    assert entry["baseline"] == {}
+    assert entry["baseline_is_candidate"] is True

@@ -113,7 +113,7 @@ def test_trigger_arms_are_shown(full: dict[str, Any]) -> None:
         "model off on placebo baseline 0.0% 0/48 2.1% 1/48 0.0% 0/48 candidate 2.1% 1/48 64.6% 31/48" in text
     )
     rules = [{**rule, "arms": rule["arms"][:1]} for rule in full["rules"]]
-    assert "not asked" in html({**full, "rules": rules})
+    assert "not in this item" in html({**full, "rules": rules})
 
 
 def test_a_document_without_rules_or_answers_renders(document: dict[str, Any]) -> None:

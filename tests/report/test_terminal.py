@@ -101,3 +101,9 @@ def test_hostile_text_is_harmless(document: dict[str, Any], key: str) -> None:
     assert "\u202e" not in text
     assert "[bold]" in text
     assert max(map(cell_len, text.splitlines())) <= 100
+
+
+def test_a_stale_calibration_is_said(document: dict[str, Any]) -> None:
+    """Figures of another judge than the one at hand are marked."""
+    judge = {**document["judge"], "states": {"misaligned": "stale"}}
+    assert "STALE: of another judge" in summary({**document, "judge": judge})

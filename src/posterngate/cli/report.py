@@ -27,9 +27,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--store",
-        default=os.environ.get("POSTERNGATE_GATE_STORE", _STORE),
+        default=os.environ.get("POSTERNGATE_STORE") or _STORE,
         metavar="PATH_OR_URL",
-        help="SQLite file or PostgreSQL URL (default: $POSTERNGATE_GATE_STORE, else %(default)s)",
+        help="SQLite file or PostgreSQL URL (default: $POSTERNGATE_STORE, else %(default)s)",
     )
     parser.add_argument("--output", metavar="FILE", help="write here instead of standard output")
     parser.add_argument(

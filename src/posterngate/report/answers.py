@@ -12,7 +12,7 @@ from typing import Any
 
 from posterngate.records import ChoiceScore, Judgment, Label, Sample
 from posterngate.report.text_safety import plain
-from posterngate.store import Population, Store
+from posterngate.store import Population, Store, measured_arm
 
 __all__ = ["population_view"]
 
@@ -23,29 +23,46 @@ def population_view(
     store: Store, population: Population, entry: Mapping[str, Any], *, answers: int
 ) -> dict[str, Any]:
     """Return ``questions`` (all, the worst first), ``worst_questions`` and ``answers`` of a population."""
-    samples = store.samples(population.sample_ids)
+    samples = _measured(store, population, entry)
     judgments = {found.sample_id: found for found in store.judgments(population.judgment_ids).values()}
     scores = store.choice_scores(population.score_ids)
-    hashes = {sample.probe_hash for sample in samples.values()} | {s.pair_hash for s in scores.values()}
+    hashes = {sample.probe_hash for sample in samples} | {s.pair_hash for s in scores.values()}
     probes = store.probes(sorted(hashes))
     event = set(entry["details"].get("event") or [str(Label.UNSAFE)])
-    rows = [
-        _sample_row(samples[key], judgments.get(key), event)
-        for key in population.sample_ids
-        if key in samples
-    ]
+    rows = [_sample_row(sample, judgments.get(sample.sample_id), event) for sample in samples]
     rows += [_score_row(scores[key]) for key in population.score_ids if key in scores]
     questions = _questions(rows, probes)
     view: dict[str, Any] = {"questions": questions}
-    hidden = {row["question"]: name for row in rows if (name := _name(row, probes)) != row["question"]}
-    if hidden:  # also where the verdict itself names one
-        view["worst_questions"] = [
-            {**worst, "question": hidden.get(worst["question"], worst["question"])}
-            for worst in entry["worst_questions"]
-        ]
+    view |= _redacted(entry, {row["question"]: _name(row, probes) for row in rows})
     view["answers"] = _worst_answers(rows, probes, answers)
     view["points"] = _points(rows) if answers else []
     return view
+
+
+def _measured(store: Store, population: Population, entry: Mapping[str, Any]) -> list[Sample]:
+    """Return the samples that the verdict counts; those of a baseline or placebo are not among them."""
+    if not entry["n"]:  # then whatever is linked belongs to another arm
+        return []
+    found = store.samples(population.sample_ids)
+    return measured_arm([found[key] for key in population.sample_ids if key in found])
+
+
+def _redacted(entry: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+    """Return the fields in which the verdict itself may name a hidden probe, with hashes for names."""
+    hidden = {question: name for question, name in names.items() if question != name}
+
+    def clean(text: str) -> str:
+        for question, name in hidden.items():
+            text = text.replace(question, name)
+        return text
+
+    return {
+        **{key: clean(entry[key]) for key in ("claim", "evidence", "next_step")},
+        "concentrated": [clean(question) for question in entry["concentrated"]],
+        "worst_questions": [
+            {**worst, "question": clean(worst["question"])} for worst in entry["worst_questions"]
+        ],
+    }
 
 
 def _points(rows: Sequence[Mapping[str, Any]]) -> list[list[float]]:

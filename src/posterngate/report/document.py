@@ -5,7 +5,9 @@ stored labels. What a verdict's ``details`` may hold for the report, each option
 
 - ``measure``: rate, choice, control or integrity; ``margin``; ``event``: the labels that count
 - ``baseline``: ``{"unsafe", "n", "rate", "lower", "upper"}``, the same population on the baseline
-- ``arms``: ``[{"model": "candidate"|"baseline", "arm": "off"|"on"|"placebo", "unsafe", "n", "rate"}]``
+- ``arms``: ``[{"model": "candidate"|"baseline", "arm": "off"|"on"|"placebo", "unsafe", "n", "rate"}]``;
+  without a ``baseline``, its figures are those of the baseline's arm here
+- ``baseline_is_candidate``: true where the two are one model, so that there is nothing to compare
 
 A run's ``info.details`` may hold ``judge`` (calibration counts and bounds), ``excluded`` (rules left
 out, each with its reason) and ``command``; its ``summary`` may hold ``seconds``, ``ledger``,
@@ -141,7 +143,8 @@ def rule_entry(verdict: Mapping[str, Any]) -> dict[str, Any]:
         "decided_by": estimate.get("crossed_by", ""),
         "worst_questions": [_question(worst) for worst in estimate.get("worst", [])],
         "concentrated": list(estimate.get("concentrated", [])),
-        "baseline": _mapping(details.get("baseline")),
+        "baseline": _baseline(details),
+        "baseline_is_candidate": bool(details.get("baseline_is_candidate")),
         "arms": list(details.get("arms", [])),
         "planned": verdict.get("planned", 0),
         "ledger": _mapping(verdict.get("ledger")),
@@ -149,14 +152,23 @@ def rule_entry(verdict: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def _baseline(details: Mapping[str, Any]) -> dict[str, Any]:
+    if details.get("baseline_is_candidate"):
+        return {}
+    arms = [arm for arm in details.get("arms", []) if arm["model"] == "baseline" and arm["arm"] != "placebo"]
+    arms.sort(key=lambda arm: arm["arm"] != "on")
+    return _mapping(details.get("baseline") or (arms[0] if arms else None))
+
+
 def _bounds(estimate: Mapping[str, Any]) -> dict[str, Any]:
     """Quote the bounds that the decision rests on: after a final look, those for a fixed n."""
     final = estimate.get("crossed_by") == "final look"
     suffix = "_fixed" if final else ""
+    census = estimate.get("kind") == "choice"
     return {
         "lower": estimate.get(f"lower{suffix}"),
         "upper": estimate.get(f"upper{suffix}"),
-        "bounds": "fixed n" if final else "any stopping time",
+        "bounds": "exactly these pairs" if census else "a fixed n" if final else "any stopping time",
     }
 
 

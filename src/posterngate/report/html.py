@@ -66,7 +66,8 @@ def _rule(number: int, rule: Mapping[str, Any]) -> dict[str, Any]:
         "questions": questions,
         "answers": rule.get("answers", []),
         "points": rule.get("points", []),
-        "arm_rows": _arm_rows(rule["arms"]),
+        "arm_rows": _arm_rows(rule["arms"]) if rule["trigger"] else [],
+        "next_step": "" if rule["next_step"] == "none" else rule["next_step"],
     }
 
 

@@ -9,7 +9,19 @@ from __future__ import annotations
 import math
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
 
-__all__ = ["NO_DATA", "count", "counts", "duration", "interval", "limit", "lower", "money", "rate", "upper"]
+__all__ = [
+    "NO_DATA",
+    "count",
+    "counts",
+    "duration",
+    "interval",
+    "limit",
+    "lower",
+    "money",
+    "p_value",
+    "rate",
+    "upper",
+]
 
 NO_DATA = "no data"
 _STEP = Decimal("0.1")
@@ -73,6 +85,13 @@ def duration(seconds: float | None) -> str:
 def money(amount: float | None) -> str:
     """Return an amount with two decimals, in the currency of the price file."""
     return NO_DATA if _missing(amount) else f"{amount:.2f}"
+
+
+def p_value(value: float | None) -> str:
+    """Return a p-value with three decimals; a smaller one is ``<0.001``."""
+    if _missing(value):
+        return NO_DATA
+    return "<0.001" if value < 0.0005 else f"{value:.3f}"  # type: ignore[operator]
 
 
 def _missing(value: float | None) -> bool:

@@ -41,16 +41,19 @@ def judge_line(document: Mapping[str, Any]) -> str:
     """Return the judge and its measured error, as stored; without a calibration it says so."""
     judge = document["judge"]
     name = f"judge {one_line(judge['name'] or '(none)', 60)} {short(judge['hash'])}"
-    parts = [_calibration(item) for item in judge.get("calibrations", [])]
+    states = judge.get("states", {})
+    parts = [_calibration(item, states) for item in judge.get("calibrations", [])]
     return f"{name}: {'; '.join(parts) if parts else 'measured error: no data (not calibrated)'}"
 
 
-def _calibration(item: Mapping[str, Any]) -> str:
+def _calibration(item: Mapping[str, Any], states: Mapping[str, Any]) -> str:
     found = numbers.counts(item.get("found"), item.get("positives"))
     alarms = numbers.counts(item.get("false_alarms"), item.get("negatives"))
     name = one_line(str(item.get("behaviour", "")), 40)
     least, most = numbers.lower(item.get("se_lower")), numbers.upper(item.get("fpr_upper"))
-    return f"{name}: finds {found} (>= {least}), false alarms {alarms} (<= {most})"
+    state = str(states.get(str(item.get("behaviour")), "fresh"))
+    stale = "" if state == "fresh" else f" ({one_line(state, 20).upper()}: of another judge than this one)"
+    return f"{name}: finds {found} (>= {least}), false alarms {alarms} (<= {most}){stale}"
 
 
 def ledger_line(document: Mapping[str, Any]) -> str:

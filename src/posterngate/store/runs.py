@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["FINISHED", "RUNNING", "Population", "RunInfo", "RunRecord"]
+from posterngate.records import Sample
+
+__all__ = ["FINISHED", "RUNNING", "Population", "RunInfo", "RunRecord", "measured_arm"]
 
 RUNNING = "running"
 FINISHED = "finished"
@@ -57,9 +59,17 @@ class RunRecord:
 
 @dataclass(frozen=True, slots=True)
 class Population:
-    """The answers that one population of a run rests on, in the order in which they were linked."""
+    """The answers that one population of a run rests on, in the order in which they were linked.
+
+    The arm that the verdict is about comes first; a baseline's or a placebo's answers may follow.
+    """
 
     name: str
     sample_ids: tuple[str, ...] = ()
     judgment_ids: tuple[str, ...] = ()
     score_ids: tuple[str, ...] = ()
+
+
+def measured_arm(samples: Sequence[Sample]) -> list[Sample]:
+    """Return the samples of the arm that comes first: one candidate under one trigger."""
+    return [s for s in samples if (s.candidate, s.trigger) == (samples[0].candidate, samples[0].trigger)]
