@@ -94,6 +94,7 @@ def test_weighted_scores_equal_every_published_score(path: str, count: int) -> N
         ({"REFUSAL": 0.75, "90": 0.25}, 90.0),
         ({"101": 0.5, "-1": 0.2, "1.5": 0.2, "90": 0.1}, None),
         ({}, None),
+        ({"00": 0.2, "0": 0.2, "100": 0.4}, 50.0),
         ({"0": 0.5, "100": 0.5, "I": 0.4}, 50.0),
     ],
 )
