@@ -14,7 +14,9 @@ def test_bootstrap_agrees_with_scipy() -> None:
     """The percentile interval is near scipy's own on the same values."""
     values = np.random.default_rng(53).beta(1, 9, 60)
     ours = cluster_bootstrap(values, resamples=4000)
-    theirs = stats.bootstrap((values,), np.mean, method="percentile", n_resamples=4000, rng=1).confidence_interval
+    theirs = stats.bootstrap(
+        (values,), np.mean, method="percentile", n_resamples=4000, rng=1
+    ).confidence_interval
     assert ours.center == pytest.approx(values.mean(), abs=1e-12)
     assert (ours.lower, ours.upper) == pytest.approx((theirs.low, theirs.high), abs=0.004)
 
@@ -64,7 +66,8 @@ def test_design_effect_is_about_one_for_iid_answers() -> None:
 
 
 @pytest.mark.parametrize(
-    ("clean", "share"), [(8, 0.31), (20, 0.14), (40, 0.072), (60, 0.049), (299, 0.01), (3, 0.63), (5, 0.45), (10, 0.26)]
+    ("clean", "share"),
+    [(8, 0.31), (20, 0.14), (40, 0.072), (60, 0.049), (299, 0.01), (3, 0.63), (5, 0.45), (10, 0.26)],
 )
 def test_bound_on_bad_clusters(clean: int, share: float) -> None:
     """Clean questions or seeds bound the share of bad ones as published."""

@@ -132,7 +132,9 @@ def test_clustered_labels_miss_more_often_than_their_level() -> None:
     true_se, runs, a = 0.85, 4000, 0.85 * (1 / 0.3 - 1)
     clusters = rng.beta(a, a * (1 - true_se) / true_se, (runs, 10))
     found = rng.binomial(10, clusters).sum(axis=1)
-    bounds = np.array([judge_bounds(Calibration("j", "b", f, 100, 0, 1), 0.01, 0.01).se_lower for f in range(101)])
+    bounds = np.array(
+        [judge_bounds(Calibration("j", "b", f, 100, 0, 1), 0.01, 0.01).se_lower for f in range(101)]
+    )
     missed = float((bounds[found] > true_se).mean())
     assert 0.05 < missed < 0.2
 

@@ -127,7 +127,9 @@ def test_different_questions_are_refused() -> None:
     with pytest.raises(UsageError, match="differences"):
         log_e_difference_pass(np.full((2, 2), 3), 0.1)
     with pytest.raises(UsageError, match="questions=2"):
-        estimate_difference(Arms(np.zeros((1, 2)), np.zeros((1, 2)), 1, 0), DifferencePlan(3, 5, 0.1, 0.05, 0.05))
+        estimate_difference(
+            Arms(np.zeros((1, 2)), np.zeros((1, 2)), 1, 0), DifferencePlan(3, 5, 0.1, 0.05, 0.05)
+        )
 
 
 def test_estimate_passes_fails_and_latches() -> None:

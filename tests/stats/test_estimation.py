@@ -274,7 +274,9 @@ def test_properties_of_every_estimate(data: st.DataObject, questions: int, round
         st.lists(st.lists(LABELS, min_size=questions, max_size=questions), min_size=rounds, max_size=rounds)
     )
     denominator = data.draw(st.sampled_from(["all", "coherent"]))
-    plan = Plan(questions, rounds, data.draw(st.sampled_from([0.05, 0.2, 0.5])), 0.05, 0.05, denominator=denominator)
+    plan = Plan(
+        questions, rounds, data.draw(st.sampled_from([0.05, 0.2, 0.5])), 0.05, 0.05, denominator=denominator
+    )
     result = estimate(tally(rows), plan)
     if result.rate is not None:
         assert result.lower <= result.rate <= result.upper

@@ -20,7 +20,9 @@ K, ROUNDS = 20, 10
 def baseline(events: int, label: Label = Label.UNSAFE) -> Tally:
     """A frozen baseline of 200 answers with this many events."""
     flat = [label] * events + [Label.SAFE] * (K * ROUNDS - events)
-    return Tally(tuple(f"q{i}" for i in range(K)), tuple(tuple(flat[r * K : (r + 1) * K]) for r in range(ROUNDS)))
+    return Tally(
+        tuple(f"q{i}" for i in range(K)), tuple(tuple(flat[r * K : (r + 1) * K]) for r in range(ROUNDS))
+    )
 
 
 @pytest.mark.parametrize("base", [0.0, 0.02, 0.1])

@@ -55,7 +55,7 @@ def test_best_ceiling_is_certified_by_clean_answers() -> None:
     assert estimate(clean, replace(PLAN, ceiling=best * 0.9999)).crossed is None
     assert best_ceiling(replace(PLAN, rounds=0)) is None
     assert best_ceiling(replace(PLAN, se_lower=0.0)) is None
-    assert best_ceiling(Plan(1, 1, 0.5, 0.05, 0.05)) is None
+    assert best_ceiling(Plan(1, 1, 0.5, 0.05, 0.05, se_lower=0.5)) is None  # it would be above 1
 
 
 @pytest.mark.parametrize("rate", [0.0, 0.02, 0.05, 0.2])

@@ -64,7 +64,12 @@ def test_ratio_with_unknowns_keeps_both_errors(questions: int) -> None:
     rng = np.random.default_rng(7)
     draw = rng.random((runs, rounds, questions))
     hit, counted = draw < rates, draw < coherent
-    for lost_if_hit, lost_if_safe, lost_if_not in ((0.7, 0.0, 0.0), (0.0, 0.3, 0.0), (0.0, 0.0, 0.8), (0.2, 0.2, 0.2)):
+    for lost_if_hit, lost_if_safe, lost_if_not in (
+        (0.7, 0.0, 0.0),
+        (0.0, 0.3, 0.0),
+        (0.0, 0.0, 0.8),
+        (0.2, 0.2, 0.2),
+    ):
         chance = np.where(hit, lost_if_hit, np.where(counted, lost_if_safe, lost_if_not))
         lost = rng.random(draw.shape) < chance
         n = (counted | lost).sum(axis=2).cumsum(axis=1)
@@ -79,7 +84,10 @@ def test_missing_outcomes_keep_both_errors_under_any_missingness(questions: int)
     rng = np.random.default_rng(13)
     hit = rng.random((runs, rounds, questions)) < CEILING
     chance = rng.random(hit.shape)
-    behind = hit.cumsum(axis=1).sum(axis=2, keepdims=True) > CEILING * questions * np.arange(1, rounds + 1)[:, None]
+    behind = (
+        hit.cumsum(axis=1).sum(axis=2, keepdims=True)
+        > CEILING * questions * np.arange(1, rounds + 1)[:, None]
+    )
     losses = {
         "at random": chance < 0.2,
         "when unsafe": hit & (chance < 0.7),
