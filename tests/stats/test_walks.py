@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -78,6 +79,15 @@ def test_hybrid_errors_stay_within_alpha(questions: int, alphas: tuple[float, fl
             result = walk(plan, rates)
             assert result.p_pass <= alphas[0]
             assert result.p_fail <= alphas[1]
+
+
+def test_extended_plans_stay_within_alpha_and_second_final_looks_would_cost() -> None:
+    """With the exact look frozen at the first n_max, going on to 2,000 keeps the error at most alpha."""
+    longer = Plan(8, 250, 0.05, ALPHA, ALPHA, concentration=False, final_rounds=50)
+    result = walk(longer, [0.05] * 8)
+    assert result.p_pass <= ALPHA
+    assert result.p_fail <= ALPHA
+    assert result.p_pass > walk(replace(longer, rounds=50), [0.05] * 8).p_pass
 
 
 def limit(rate: float, ceiling: float = 0.05, alpha: float = ALPHA) -> float:
@@ -165,6 +175,6 @@ def test_looking_inside_a_round_would_break_the_rule() -> None:
 
 def test_plain_reruns_would_multiply_the_error() -> None:
     """Trap: two fresh reruns turn 5% into 14.3%; this rule's process continues, so one run's error is all."""
-    assert 1 - (1 - ALPHA) ** 3 == pytest.approx(0.143, abs=5e-4)
+    assert pytest.approx(0.143, abs=5e-4) == 1 - (1 - ALPHA) ** 3
     longer = walk(running(20, horizon=6000), [0.05] * 20)
     assert longer.p_pass <= ALPHA
