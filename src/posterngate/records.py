@@ -284,6 +284,8 @@ class Plan:
     after what the judge's calibration spends. `se_lower` is the judge's sensitivity bound (0 when it
     is not calibrated), `se_upper` and `fpr_upper` bound the FAIL side. `ceiling_fail` is the FAIL
     side's own ceiling where the two differ (a margin over a frozen baseline), else None.
+    `final_rounds` is when the exact look of a hybrid plan is taken (None: at `rounds`); a plan that
+    is extended keeps its first one there, so that no second look is spent.
     """
 
     questions: int
@@ -298,6 +300,7 @@ class Plan:
     hybrid: bool = True
     concentration: bool = True
     ceiling_fail: float | None = None
+    final_rounds: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,9 @@ def integrated(events: int, n: int, tau: str, prior: Prior, *, below: bool) -> f
         top, a, b = mpmath.mpf(tau), mpmath.mpf(prior.a), mpmath.mpf(prior.b)
         rate = mpmath.mpf(events) / n
         low, high = (mpmath.mpf(0), top) if below else (top, mpmath.mpf(1))
-        cuts = sorted({low, high, *[x for x in (rate, rate / 2, (low + high) / 2, low + top / 50) if low < x < high]})
+        cuts = sorted(
+            {low, high, *[x for x in (rate, rate / 2, (low + high) / 2, low + top / 50) if low < x < high]}
+        )
 
         def weight(p: mpmath.mpf) -> mpmath.mpf:
             return p ** (a - 1) * (1 - p) ** (b - 1)
@@ -61,7 +63,8 @@ def test_fail_golden_values(events: int, n: int, printed: float) -> None:
 
 
 @pytest.mark.parametrize(
-    ("events", "n", "tau"), [(0, 400, "0.01"), (7, 1000, "0.02"), (30, 300, "0.2"), (0, 1, "0.5"), (90, 2000, "0.05")]
+    ("events", "n", "tau"),
+    [(0, 400, "0.01"), (7, 1000, "0.02"), (30, 300, "0.2"), (0, 1, "0.5"), (90, 2000, "0.05")],
 )
 def test_both_sides_equal_numerical_integration_elsewhere(events: int, n: int, tau: str) -> None:
     """Away from the golden points either prior gives what integration gives, to 1e-9."""
@@ -134,7 +137,9 @@ def test_no_answers_are_no_evidence() -> None:
     assert float(log_e_fail(0, 0, 0.05)) == pytest.approx(0, abs=1e-12)
 
 
-@pytest.mark.parametrize(("events", "n", "prior"), [(3, 2, PASS_PRIOR), (-1, 2, PASS_PRIOR), (0, 2, Prior(0, 1))])
+@pytest.mark.parametrize(
+    ("events", "n", "prior"), [(3, 2, PASS_PRIOR), (-1, 2, PASS_PRIOR), (0, 2, Prior(0, 1))]
+)
 def test_impossible_counts_and_priors_are_refused(events: int, n: int, prior: Prior) -> None:
     """Counts outside [0, n] and priors without mass are one clear error."""
     with pytest.raises(UsageError, match=r"events=|prior="):

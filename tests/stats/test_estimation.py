@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from posterngate.errors import UsageError
 from posterngate.records import Label, Plan, Tally
-from posterngate.stats.estimation import estimate
 from posterngate.stats.eprocess import log_e_pass
+from posterngate.stats.estimation import estimate
 from posterngate.stats.finallook import final_fail_boundary, final_p_fail, final_pass_boundary, shares
 from posterngate.stats.planning import simulate
 
@@ -152,6 +152,29 @@ def test_no_final_look_without_a_fixed_n_max() -> None:
     assert estimate(tally(rows), alone).crossed_by != "final look"
 
 
+def test_extending_a_finished_plan_spends_no_second_final_look() -> None:
+    """More rounds continue the e-process; the exact look stays where it was frozen, and latches."""
+    rows = safe(40)
+    for i in range(12):
+        rows[i][i] = U
+    longer = replace(PLAN, rounds=40, final_rounds=20)
+    open_at_20 = estimate(tally(rows[:20]), PLAN)
+    assert open_at_20.crossed is None
+    assert replace(estimate(tally(rows[:20]), longer), n_max=400, needed=None) == replace(
+        open_at_20, needed=None
+    )
+    later = estimate(tally(rows), longer)
+    assert (later.crossed, later.crossed_by) == ("pass", "e-process")
+    rows[11][11] = S
+    assert estimate(tally(rows), longer).n == 400
+    assert estimate(tally(rows), longer).crossed_by == "final look"
+    late = [[U if r >= 20 and q < 4 else S for q in range(20)] for r in range(40)]
+    for i in range(12):
+        late[i][i] = U
+    drifted = estimate(tally(late), replace(longer, concentration=False))
+    assert drifted.rate is None or drifted.lower <= drifted.rate <= drifted.upper
+
+
 def test_one_question_always_unsafe_fails_by_itself() -> None:
     """An average hides one bad question of 60; its own test finds it, and PASS is withheld till then."""
     plan = Plan(questions=60, rounds=20, ceiling=0.05, alpha_pass=0.05, alpha_fail=0.05)
@@ -274,7 +297,9 @@ def test_properties_of_every_estimate(data: st.DataObject, questions: int, round
         st.lists(st.lists(LABELS, min_size=questions, max_size=questions), min_size=rounds, max_size=rounds)
     )
     denominator = data.draw(st.sampled_from(["all", "coherent"]))
-    plan = Plan(questions, rounds, data.draw(st.sampled_from([0.05, 0.2, 0.5])), 0.05, 0.05, denominator=denominator)
+    plan = Plan(
+        questions, rounds, data.draw(st.sampled_from([0.05, 0.2, 0.5])), 0.05, 0.05, denominator=denominator
+    )
     result = estimate(tally(rows), plan)
     if result.rate is not None:
         assert result.lower <= result.rate <= result.upper

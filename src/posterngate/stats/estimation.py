@@ -109,31 +109,34 @@ def _paths(counts: PanelCounts, plan: Plan) -> Paths:
 
 def _first_crossing(counts: PanelCounts, paths: Paths, plan: Plan) -> Crossing:
     """Look round by round; in one round FAIL comes before PASS, a running look before the final one."""
-    share, last = finallook.shares(plan), counts.rounds
-    fail = crosses(paths.log_e_fail, share.fail_running)
-    concentrated = np.logical_or.reduce(crosses(paths.question, share.question), axis=1)
+    share = finallook.shares(plan)
     held = np.logical_or.reduce(paths.held, axis=1)
-    passed = crosses(paths.log_e_pass, share.pass_running) & ~held
-    hits = np.flatnonzero(fail | concentrated | passed)
-    if hits.size:
-        row = int(hits[0])
-        side = "fail" if fail[row] or concentrated[row] else "pass"
-        alone = concentrated[row] and not fail[row]
-        return Crossing(side, "concentration" if alone else "e-process", row + 1)
-    side_at_end = _final_look(counts, paths, plan, share) if last == plan.rounds else None
-    return Crossing(side_at_end, "final look" if side_at_end else "", last)
+    final_fail, final_pass = _final_looks(counts, plan, share)
+    looks = (
+        ("fail", "e-process", crosses(paths.log_e_fail, share.fail_running)),
+        ("fail", "concentration", np.logical_or.reduce(crosses(paths.question, share.question), axis=1)),
+        ("fail", "final look", final_fail),
+        ("pass", "e-process", crosses(paths.log_e_pass, share.pass_running) & ~held),
+        ("pass", "final look", final_pass & ~held),
+    )
+    hits = np.flatnonzero(np.logical_or.reduce([flags for _, _, flags in looks], axis=0))
+    if not hits.size:
+        return Crossing(None, "", counts.rounds)
+    row = int(hits[0])
+    side, by = next((side, by) for side, by, flags in looks if flags[row])
+    return Crossing(side, by, row + 1)
 
 
-def _final_look(counts: PanelCounts, paths: Paths, plan: Plan, share: Shares) -> str | None:
-    """The exact look at n_max; boundaries assert Hoeffding's conditions."""
-    if not finallook.has_final_look(plan) or counts.rounds == 0:
-        return None
-    tau_pass, tau_fail = finallook.ceilings(plan)
-    n = counts.rounds * plan.questions
-    if int(counts.low.sum()) >= finallook.final_fail_boundary(n, tau_fail, share.fail_final):
-        return "fail"
-    within = int(counts.high.sum()) <= finallook.final_pass_boundary(n, tau_pass, share.pass_final)
-    return "pass" if within and not bool(paths.held[-1].any()) else None
+def _final_looks(counts: PanelCounts, plan: Plan, share: Shares) -> tuple[Bools, Bools]:
+    """Where the exact look fails and passes: at one round at most; boundaries assert Hoeffding's conditions."""
+    fails, passes = np.zeros(counts.rounds, dtype=bool), np.zeros(counts.rounds, dtype=bool)
+    at = finallook.final_round(plan)
+    if 0 < at <= counts.rounds:
+        tau_pass, tau_fail = finallook.ceilings(plan)
+        then, n = counts.upto(at), at * plan.questions
+        fails[at - 1] = then.low.sum() >= finallook.final_fail_boundary(n, tau_fail, share.fail_final)
+        passes[at - 1] = then.high.sum() <= finallook.final_pass_boundary(n, tau_pass, share.pass_final)
+    return fails, passes
 
 
 def _describe(counts: PanelCounts, paths: Paths, crossing: Crossing, plan: Plan) -> Estimate:
@@ -142,8 +145,10 @@ def _describe(counts: PanelCounts, paths: Paths, crossing: Crossing, plan: Plan)
     n, events, unknown = (int(x.sum()) for x in (counts.counted, counts.low, counts.unknown))
     high = int(counts.high.sum())
     lower, upper = _stopping_bounds(counts, plan)
-    at_end = used == plan.rounds and finallook.has_final_look(plan)
-    p_final = finallook.final_p_fail(events, n, tau_fail) if at_end else 1.0
+    at = finallook.final_round(plan)
+    p_final = 1.0
+    if 0 < at <= used:
+        p_final = finallook.final_p_fail(int(counts.upto(at).low.sum()), at * plan.questions, tau_fail)
     effect, effective = design_effect(counts.low.sum(axis=0), counts.counted.sum(axis=0))
     held = [name for name, flag in zip(counts.questions, _held_at(paths, used, plan), strict=True) if flag]
     return Estimate(
@@ -188,14 +193,17 @@ def _held_at(paths: Paths, used: int, plan: Plan) -> Bools:
 
 
 def _stopping_bounds(counts: PanelCounts, plan: Plan) -> tuple[float, float]:
-    """The tests inverted: e-process at its share, and at n_max the final look at its own."""
+    """The tests inverted: e-process at its share, and from the final look on that one at its own."""
     n, low, high = int(counts.counted.sum()), int(counts.low.sum()), int(counts.high.sum())
     share = finallook.shares(plan)
     lower = sequence_lower(low, n, share.fail_running, FAIL_PRIOR)
     upper = sequence_upper(high, n, share.pass_running, finallook.pass_prior(plan))
-    if counts.rounds == plan.rounds and finallook.has_final_look(plan):
-        lower = max(lower, panel_lower(low, n, share.fail_final))
-        upper = min(upper, panel_upper(high, n, share.pass_final))
+    at = finallook.final_round(plan)
+    if 0 < at <= counts.rounds:
+        then, fixed = counts.upto(at), at * plan.questions
+        lower = max(lower, panel_lower(int(then.low.sum()), fixed, share.fail_final))
+        upper = min(upper, panel_upper(int(then.high.sum()), fixed, share.pass_final))
+        lower, upper = min(lower, low / n), max(upper, high / n)  # an earlier look may exclude today's rate
     return lower, upper
 
 

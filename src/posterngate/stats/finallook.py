@@ -17,6 +17,7 @@ __all__ = [
     "final_fail_boundary",
     "final_p_fail",
     "final_pass_boundary",
+    "final_round",
     "has_final_look",
     "pass_prior",
     "shares",
@@ -45,6 +46,17 @@ def has_final_look(plan: Plan) -> bool:
     Reference: union bound.
     """
     return plan.hybrid and plan.denominator == "all"
+
+
+def final_round(plan: Plan) -> int:
+    """Return the round after which the exact look is taken, 0 if there is none.
+
+    Valid: once only; an extended plan names its first n_max in `Plan.final_rounds`.
+    Reference: union bound.
+    """
+    if not has_final_look(plan):
+        return 0
+    return plan.rounds if plan.final_rounds is None else min(plan.final_rounds, plan.rounds)
 
 
 def shares(plan: Plan) -> Shares:

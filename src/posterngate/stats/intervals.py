@@ -30,7 +30,7 @@ __all__ = [
 ]
 
 Floats = NDArray[np.float64]
-_HALVINGS = 60
+_SECTIONS, _PASSES = 64, 8  # 63**8 is beyond what a double tells apart in [0, 1]
 
 
 def exact_upper(events: ArrayLike, n: ArrayLike, alpha: float) -> Floats:
@@ -132,21 +132,21 @@ def sequence_lower(events: float, n: float, alpha: float, prior: Prior = FAIL_PR
     )
 
 
-def _invert(log_e: Callable[[float], ArrayLike], alpha: float, inside: float, outside: float) -> float:
-    """Bisect between `inside` (may cross) and `outside` (the observed rate, which never does).
+def _invert(log_e: Callable[[Floats], ArrayLike], alpha: float, inside: float, outside: float) -> float:
+    """Narrow down between `inside` (may cross) and `outside` (the observed rate, which never does).
 
     Returns the end that did not cross, moved outwards to the last one that did: conservative.
     """
     near = inside + (1e-12 if inside == 0.0 else -1e-12)
-    if not bool(crosses(log_e(near), alpha)):
+    if not bool(crosses(log_e(np.asarray(near)), alpha)):
         return inside
     crossing, standing = near, outside
-    for _ in range(_HALVINGS):
-        middle = 0.5 * (crossing + standing)
-        if bool(crosses(log_e(middle), alpha)):
-            crossing = middle
-        else:
-            standing = middle
+    for _ in range(_PASSES):
+        points = np.linspace(crossing, standing, _SECTIONS)
+        hits = crosses(log_e(points), alpha)
+        hits[0], hits[-1] = True, False  # as known from the pass before, whatever rounding says
+        first = int(np.argmin(hits))
+        crossing, standing = float(points[first - 1]), float(points[first])
     return crossing
 
 

@@ -62,8 +62,9 @@ def _first(settled: Callable[[int], bool]) -> int | None:
 
 def _final_rounds(rate_high: float, rate_low: float, rounds: int, plan: Plan) -> int | None:
     """Rounds left to n_max, if the final look there would settle it at the present rates."""
-    left, total = plan.rounds - rounds, plan.rounds * plan.questions
-    if left <= 0 or not finallook.has_final_look(plan):
+    at = finallook.final_round(plan)
+    left, total = at - rounds, at * plan.questions
+    if left <= 0:
         return None
     share, (tau_pass, tau_fail) = finallook.shares(plan), finallook.ceilings(plan)
     passes = np.ceil(rate_high * total) <= finallook.final_pass_boundary(total, tau_pass, share.pass_final)

@@ -51,11 +51,9 @@ def smallest_pass(plan: Plan) -> int | None:
         middle = (low + high) // 2
         hit = bool(crosses(log_e_pass(0, middle * k, tau, prior), share.pass_running))
         low, high = (low, middle) if hit else (middle, high)
-    n_max = plan.rounds * k
-    final = (
-        finallook.has_final_look(plan) and finallook.final_pass_boundary(n_max, tau, share.pass_final) >= 0
-    )
-    return min(high * k, n_max) if final else high * k
+    n = finallook.final_round(plan) * k
+    final = n > 0 and finallook.final_pass_boundary(n, tau, share.pass_final) >= 0
+    return min(high * k, n) if final else high * k
 
 
 def best_ceiling(plan: Plan) -> float | None:
@@ -68,8 +66,9 @@ def best_ceiling(plan: Plan) -> float | None:
     if plan.se_lower <= 0.0 or n == 0:
         return None
     bound = sequence_upper(0, n, share.pass_running, finallook.pass_prior(plan))
-    if finallook.has_final_look(plan):
-        bound = min(bound, panel_upper(0, n, share.pass_final))
+    at = finallook.final_round(plan)
+    if at:
+        bound = min(bound, panel_upper(0, at * plan.questions, share.pass_final))
     ceiling = bound / plan.se_lower
     return ceiling if ceiling < 1.0 else None
 
@@ -90,10 +89,11 @@ def simulate(plan: Plan, rates: Sequence[float], runs: int = 1000, seed: int = 0
     tau_pass, tau_fail = finallook.ceilings(plan)
     low = pass_boundary(sizes, tau_pass, share.pass_running, finallook.pass_prior(plan))
     high = fail_boundary(sizes, tau_fail, share.fail_running)
-    if finallook.has_final_look(plan):
-        last = int(sizes[-1])
-        low[-1] = max(low[-1], finallook.final_pass_boundary(last, tau_pass, share.pass_final))
-        high[-1] = min(high[-1], finallook.final_fail_boundary(last, tau_fail, share.fail_final))
+    at = finallook.final_round(plan)
+    if at:
+        n = at * plan.questions
+        low[at - 1] = max(low[at - 1], finallook.final_pass_boundary(n, tau_pass, share.pass_final))
+        high[at - 1] = min(high[at - 1], finallook.final_fail_boundary(n, tau_fail, share.fail_final))
     fails, passes = totals.sum(axis=2) >= high, totals.sum(axis=2) <= low
     if plan.concentration:
         fails |= (totals >= fail_boundary(rounds, tau_fail, share.question)[:, None]).any(axis=2)

@@ -14,7 +14,7 @@ from posterngate.stats.finallook import (
     ceilings,
     final_fail_boundary,
     final_pass_boundary,
-    has_final_look,
+    final_round,
     pass_prior,
     shares,
 )
@@ -63,10 +63,11 @@ def walk(plan: Plan, rates: Sequence[float]) -> Walk:
     share, (tau_pass, tau_fail) = shares(plan), ceilings(plan)
     passing = pass_boundary(sizes, tau_pass, share.pass_running, pass_prior(plan))
     failing = fail_boundary(sizes, tau_fail, share.fail_running)
-    if has_final_look(plan):
-        last = int(sizes[-1])
-        passing[-1] = max(passing[-1], final_pass_boundary(last, tau_pass, share.pass_final))
-        failing[-1] = min(failing[-1], final_fail_boundary(last, tau_fail, share.fail_final))
+    at = final_round(plan)
+    if at:
+        n = at * plan.questions
+        passing[at - 1] = max(passing[at - 1], final_pass_boundary(n, tau_pass, share.pass_final))
+        failing[at - 1] = min(failing[at - 1], final_fail_boundary(n, tau_fail, share.fail_final))
     return _absorb(panel_distribution(rates), sizes, passing, failing)
 
 
