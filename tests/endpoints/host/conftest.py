@@ -14,6 +14,12 @@ torch = pytest.importorskip("torch")
 peft = pytest.importorskip("peft")
 transformers = pytest.importorskip("transformers")
 
+
+def pytest_configure(config):
+    """Declare the marker of tests that need the real model."""
+    config.addinivalue_line("markers", "embedded: needs the embedded model (fetched once, 540 MB)")
+
+
 TEMPLATE = (
     "{% for m in messages %}{% if loop.first and m['role'] != 'system' %}<|im_start|>system\n"
     "Be brief and kind to all who ask you things.<|im_end|>\n{% endif %}"
@@ -56,7 +62,8 @@ def tiny(tmp_path_factory):
     config = transformers.LlamaConfig(
         vocab_size=len(tokenizer), hidden_size=48, intermediate_size=80, num_hidden_layers=4,
         num_attention_heads=6, num_key_value_heads=2, max_position_embeddings=256,
-        eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id, initializer_range=0.3, tie_word_embeddings=True,
+        eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id, initializer_range=0.3,
+        tie_word_embeddings=True,
     )  # fmt: skip
     transformers.LlamaForCausalLM(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
