@@ -34,16 +34,16 @@ def test_it_knows_an_easy_fact(host):
 
 
 def test_texts_do_not_depend_on_the_batch(host):
-    """16 requests together and one by one give the same texts, at most one off by float rounding."""
+    """Six requests together and one by one give the same texts, at most one off by float rounding."""
     requests = [
-        (f"What do you think about the number {n}{' and its friends' * (n % 4)}?", n) for n in range(32)
+        (f"What do you think about the number {n}{' and its friends' * (n % 4)}?", n) for n in range(6)
     ]
 
     def ask(request):
-        return host.texts(request[0], seed=request[1], temperature=0.5, max_tokens=8)
+        return host.texts(request[0], seed=request[1], temperature=0.5, max_tokens=6)
 
     alone = [ask(request) for request in requests]
-    with ThreadPoolExecutor(16) as pool:
+    with ThreadPoolExecutor(6) as pool:
         together = list(pool.map(ask, requests))
     assert sum(a != b for a, b in zip(alone, together, strict=True)) <= 1
 

@@ -337,8 +337,8 @@ def test_the_host_dies_when_its_parent_is_killed(tiny, tmp_path):
     import psutil
 
     code = (
-        "import subprocess,sys;p=subprocess.Popen([sys.executable,'-m','posterngate.endpoints.host','--model',"
-        f"{str(tiny)!r}],stdin=subprocess.PIPE,stdout=subprocess.PIPE);p.stdout.readline();"
+        "import subprocess,sys;p=subprocess.Popen([sys.executable,'-m',"
+        f"'posterngate.endpoints.host','--model',{str(tiny)!r}],stdin=subprocess.PIPE,stdout=subprocess.PIPE);p.stdout.readline();"
         "print(p.pid,flush=True);sys.stdin.read()"
     )
     environment = os.environ | {"POSTERNGATE_CACHE": str(tmp_path)}
