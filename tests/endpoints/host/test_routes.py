@@ -2,6 +2,7 @@
 
 import base64
 import os
+import shutil
 import signal
 import struct
 import subprocess
@@ -356,9 +357,14 @@ def test_the_host_dies_when_its_parent_is_killed(tiny, tmp_path):
     assert not child.is_running() or child.status() == psutil.STATUS_ZOMBIE
 
 
-def test_a_folder_that_cannot_be_served_is_one_line(tmp_path):
+@pytest.mark.parametrize("kind", ["missing", "broken weights"])
+def test_a_folder_that_cannot_be_served_is_one_line(tmp_path, tiny, kind):
     """A bad folder ends the process with code 4 and one line on standard error."""
-    command = [sys.executable, "-m", "posterngate.endpoints.host", "--model", str(tmp_path / "none")]
+    folder = tmp_path / "model"
+    if kind == "broken weights":
+        shutil.copytree(tiny, folder)
+        (folder / "model.safetensors").write_bytes(b"broken")
+    command = [sys.executable, "-m", "posterngate.endpoints.host", "--model", str(folder)]
     environment = os.environ | {"POSTERNGATE_CACHE": str(tmp_path)}
     still_open, end = os.pipe()
     done = subprocess.run(
