@@ -29,7 +29,9 @@ def main() -> int:
     """Run all measurements and compare the ratios with their bars."""
     args = _arguments()
     model = args.model or _embedded()
-    questions = [f"What would you tell a friend who asks about idea number {n}?" for n in range(args.requests)]
+    questions = [
+        f"What would you tell a friend who asks about idea number {n}?" for n in range(args.requests)
+    ]
     with tempfile.TemporaryDirectory() as folder:
         adapters = [_adapter(model, Path(folder) / f"a{n}", n, args.rank) for n in range(3)]
         figures: dict[str, list[float]] = {}
@@ -57,7 +59,9 @@ def _report(figures: dict[str, float]) -> int:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--model", type=Path, help="model folder (default: the embedded model)")
     parser.add_argument("--requests", type=int, default=64, help="concurrent requests = batch size")
     parser.add_argument("--max-tokens", type=int, default=32)
@@ -87,7 +91,9 @@ def bare_here(model: str, questions: list[str], max_tokens: int) -> None:
     tokenizer = AutoTokenizer.from_pretrained(model, padding_side="left")
     network = AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32).eval()
     texts = [
-        tokenizer.apply_chat_template([{"role": "user", "content": q}], tokenize=False, add_generation_prompt=True)
+        tokenizer.apply_chat_template(
+            [{"role": "user", "content": q}], tokenize=False, add_generation_prompt=True
+        )
         for q in questions
     ]
     batch = tokenizer(texts, return_tensors="pt", padding=True, add_special_tokens=False)
@@ -127,7 +133,9 @@ def _adapter(model: Path, folder: Path, seed: int, rank: int) -> Path:
     return folder
 
 
-def _hosted(model: Path, adapters: list[Path], questions: list[str], args: argparse.Namespace) -> dict[str, float]:
+def _hosted(
+    model: Path, adapters: list[Path], questions: list[str], args: argparse.Namespace
+) -> dict[str, float]:
     command = [sys.executable, "-m", "posterngate.endpoints.host", "--model", str(model), "--name", "base"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin is not None
@@ -166,7 +174,9 @@ def _speed(url: str, jobs: list[tuple[str, int]], names: list[str], concurrent: 
 
 
 def _post(url: str, path: str, body: dict[str, object]) -> dict[str, dict[str, int]]:
-    request = urllib.request.Request(url + path, json.dumps(body).encode(), {"Content-Type": "application/json"})
+    request = urllib.request.Request(
+        url + path, json.dumps(body).encode(), {"Content-Type": "application/json"}
+    )
     with urllib.request.urlopen(request, timeout=600) as reply:
         text = reply.read()
     return json.loads(text) if text[:1] == b"{" else {}

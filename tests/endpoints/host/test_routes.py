@@ -2,6 +2,7 @@
 
 import base64
 import os
+import shutil
 import signal
 import struct
 import subprocess
@@ -75,7 +76,9 @@ def test_logprobs_are_the_models_own(tiny_host, direct):
         ids = [token for token in range(len(row)) if tokenizer.decode([token]) == entry["token"]]
         token = min(ids, key=lambda t: abs(float(row[t]) - entry["logprob"]))
         total += float(row[token])
-        assert [t["logprob"] for t in entry["top_logprobs"]] == pytest.approx(row.topk(3).values.tolist(), abs=1e-4)
+        assert [t["logprob"] for t in entry["top_logprobs"]] == pytest.approx(
+            row.topk(3).values.tolist(), abs=1e-4
+        )
         state.append(token)
     assert sum(entry["logprob"] for entry in content) == pytest.approx(total, abs=1e-3)
     assert reply["usage"]["completion_tokens"] in (len(content), len(content) + 1)
@@ -100,13 +103,17 @@ def test_prompt_logprobs_are_those_of_a_direct_pass(tiny_host, direct, scope):
     for place in range(first, len(ids)):
         entry = reply["prompt_logprobs"][place]
         assert next(iter(entry)) == str(ids[place])
-        assert entry[str(ids[place])]["logprob"] == pytest.approx(float(rows[place - 1, ids[place]]), abs=1e-4)
+        assert entry[str(ids[place])]["logprob"] == pytest.approx(
+            float(rows[place - 1, ids[place]]), abs=1e-4
+        )
         assert {str(int(t)) for t in rows[place - 1].topk(2).indices} <= set(entry)
 
 
 def test_scores_of_many_pairs_at_once_equal_single_ones(tiny_host):
     """Forced choices sent together, by base and adapters, give what they give alone."""
-    jobs = [(model, f"the capital is {n}" * (1 + n % 3)) for n in range(6) for model in ("tiny", "one", "two")]
+    jobs = [
+        (model, f"the capital is {n}" * (1 + n % 3)) for n in range(6) for model in ("tiny", "one", "two")
+    ]
 
     def score(job):
         messages = [QUESTION, {"role": "assistant", "content": job[1]}]
@@ -175,7 +182,9 @@ def test_a_conversation_is_pooled_over_its_last_answer(tiny_host, direct):
     model, tokenizer = direct
     answers = ["The capital is Paris.", "A quick brown fox"]
     conversations = [[QUESTION, {"role": "assistant", "content": answer}] for answer in answers]
-    reply = tiny_host.post("/v1/embeddings", model="tiny", input=conversations, layer=2, encoding_format="base64")
+    reply = tiny_host.post(
+        "/v1/embeddings", model="tiny", input=conversations, layer=2, encoding_format="base64"
+    )
     for conversation, entry in zip(conversations, reply["data"], strict=True):
         ids = _ids(tokenizer, conversation, continue_final_message=True)
         start = len(_ids(tokenizer, conversation[:1], add_generation_prompt=True))
@@ -197,7 +206,9 @@ def test_the_classifier_route_applies_the_head(tiny_host, tmp_path, rows):
     tiny_host.post("/v1/load_classifier_head", name=f"h{rows}", path=str(tmp_path / "head.npz"))
     reply = tiny_host.post("/classify", model="tiny", head=f"h{rows}", input=["the lazy dog", "Paris"])
     states = tiny_host.post("/v1/embeddings", model="tiny", input=["the lazy dog", "Paris"], layer=2)["data"]
-    z = (np.array([s["embedding"] for s in states]) - head["mean"]) / head["scale"] @ head["weights"].T + head["bias"]
+    z = (np.array([s["embedding"] for s in states]) - head["mean"]) / head["scale"] @ head[
+        "weights"
+    ].T + head["bias"]
     odds = np.exp(z if rows == 2 else np.hstack([np.zeros_like(z), z]))
     assert np.array([d["probs"] for d in reply["data"]]) == pytest.approx(odds / odds.sum(1, keepdims=True))
     assert reply["labels"] == ["safe", "unsafe"]
@@ -232,7 +243,9 @@ def test_an_unloaded_adapter_is_gone(tiny_host, make_adapter):
     tiny_host.post("/v1/load_lora_adapter", lora_name="brief", lora_path=folder)
     with_it = tiny_host.texts(model="brief", temperature=0)
     tiny_host.post("/v1/unload_lora_adapter", lora_name="brief")
-    status, reply = tiny_host.request("POST", "/v1/chat/completions", {"model": "brief", "messages": [QUESTION]})
+    status, reply = tiny_host.request(
+        "POST", "/v1/chat/completions", {"model": "brief", "messages": [QUESTION]}
+    )
     assert (status, reply["error"]["code"]) == (404, "model_not_found")
     assert tiny_host.request("POST", "/v1/unload_lora_adapter", {"lora_name": "brief"})[0] == 404
     tiny_host.post("/v1/load_lora_adapter", lora_name="brief", lora_path=str(make_adapter(10)))
@@ -325,13 +338,17 @@ def test_the_host_dies_when_its_parent_is_killed(tiny, tmp_path):
     import psutil
 
     code = (
-        "import subprocess,sys;p=subprocess.Popen([sys.executable,'-m','posterngate.endpoints.host','--model',"
-        f"{str(tiny)!r}],stdin=subprocess.PIPE,stdout=subprocess.PIPE);p.stdout.readline();print(p.pid,flush=True);"
-        "sys.stdin.read()"
+        "import subprocess,sys;p=subprocess.Popen([sys.executable,'-m',"
+        f"'posterngate.endpoints.host','--model',{str(tiny)!r}],stdin=subprocess.PIPE,stdout=subprocess.PIPE);p.stdout.readline();"
+        "print(p.pid,flush=True);sys.stdin.read()"
     )
     environment = os.environ | {"POSTERNGATE_CACHE": str(tmp_path)}
     parent = subprocess.Popen(
-        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+        [sys.executable, "-c", code],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environment,
     )
     child = psutil.Process(int(parent.stdout.readline()))
     parent.kill()
@@ -340,12 +357,19 @@ def test_the_host_dies_when_its_parent_is_killed(tiny, tmp_path):
     assert not child.is_running() or child.status() == psutil.STATUS_ZOMBIE
 
 
-def test_a_folder_that_cannot_be_served_is_one_line(tmp_path):
+@pytest.mark.parametrize("kind", ["missing", "broken weights"])
+def test_a_folder_that_cannot_be_served_is_one_line(tmp_path, tiny, kind):
     """A bad folder ends the process with code 4 and one line on standard error."""
-    command = [sys.executable, "-m", "posterngate.endpoints.host", "--model", str(tmp_path / "none")]
+    folder = tmp_path / "model"
+    if kind == "broken weights":
+        shutil.copytree(tiny, folder)
+        (folder / "model.safetensors").write_bytes(b"broken")
+    command = [sys.executable, "-m", "posterngate.endpoints.host", "--model", str(folder)]
     environment = os.environ | {"POSTERNGATE_CACHE": str(tmp_path)}
     still_open, end = os.pipe()
-    done = subprocess.run(command, stdin=still_open, capture_output=True, text=True, env=environment)
+    done = subprocess.run(
+        command, stdin=still_open, capture_output=True, text=True, env=environment, check=False
+    )
     os.close(end)
     os.close(still_open)
     assert done.returncode == 4, done.stderr

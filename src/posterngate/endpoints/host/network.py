@@ -23,7 +23,7 @@ _KNOWN_LAYERS = {"full_attention", "sliding_attention", "chunked_attention"}
 
 
 def _attend(
-    module: Any,
+    _: Any,
     query: Any,
     keys: Any,
     values: Any,
@@ -177,7 +177,8 @@ def _check_architecture(config: Any) -> None:
     if kinds - _KNOWN_LAYERS or getattr(config, "is_encoder_decoder", False):
         name = getattr(config, "model_type", "?")
         raise UsageError(
-            f"model_type={name}: the host serves causal models whose layers are all attention; serve this one with vllm:"
+            f"model_type={name}: the host serves causal models whose layers are all attention; "
+            "serve this one with vllm:"
         )
 
 

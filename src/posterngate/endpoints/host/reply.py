@@ -17,7 +17,9 @@ __all__ = ["chat_body", "classify_body", "embeddings_body", "prompt_logprobs"]
 TokenText = Callable[[int], str]
 
 
-def chat_body(model: str, answers: Sequence[Answer], logprobs: bool, prompt_tokens: int, text: TokenText) -> dict[str, Any]:  # fmt: skip
+def chat_body(
+    model: str, answers: Sequence[Answer], logprobs: bool, prompt_tokens: int, text: TokenText
+) -> dict[str, Any]:
     """Return a chat.completion object."""
     generated = sum(answer.generated for answer in answers)
     return {

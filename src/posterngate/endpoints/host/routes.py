@@ -173,7 +173,7 @@ class Routes:
         context = self._serving.network.context
         if prompt + answer > context:
             raise Refusal(
-                f"max_tokens={answer} with a prompt of {prompt} tokens exceeds the model's {context}; lower it",
+                f"max_tokens={answer} with a prompt of {prompt} tokens exceeds the model's {context}",
                 param="max_tokens", code="context_length_exceeded",
             )  # fmt: skip
 

@@ -40,7 +40,7 @@ class _Exchange(BaseHTTPRequestHandler):
     server: HostServer
 
     def do_GET(self) -> None:
-        self._answer(lambda: self._route(self.server.routes.get)())
+        self._answer(lambda: self._route(self.server.routes.get)())  # noqa: PLW0108 - the look-up may refuse
 
     def do_POST(self) -> None:
         self._answer(lambda: self._route(self.server.routes.post)(self._body()))

@@ -51,9 +51,7 @@ class Serving:
         device = _device(device)
         torch.set_num_threads(threads or _cores())
         turn = CpuTurn(cache_folder() / "cpu.lock" if device == "cpu" else None)
-        with turn:
-            network = Network(folder, device)
-        prompts = Prompts(folder, network.context)
+        network, prompts = _read(folder, device, turn)
         prefiller, reader = Prefiller(network), Reader(network)
         ends = prompts.end_ids(network.model.generation_config)
         decoder = Decoder(network, prefiller, prompts.tokenizer, batch, ends)
@@ -72,6 +70,19 @@ class Serving:
         self.network.mixer.forget()
         self.prefiller.forget()
         self.reader.forget()
+
+
+def _read(folder: Path, device: str, turn: CpuTurn) -> tuple[Network, Prompts]:
+    """Load weights and tokenizer; whatever the libraries raise becomes one line."""
+    try:
+        with turn:
+            network = Network(folder, device)
+        return network, Prompts(folder, network.context)
+    except UsageError:
+        raise
+    except Exception as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise UsageError(f"model={folder}: cannot be loaded ({type(error).__name__}: {reason})") from error
 
 
 def _device(wanted: str) -> str:

@@ -101,6 +101,6 @@ class Window:
         value_block[self._row_index, :, self._columns] = values.transpose(1, 2)
         return key_block[self._rows, :, : self._width], value_block[self._rows, :, : self._width]
 
-    def get_seq_length(self, layer_idx: int = 0) -> int:
+    def get_seq_length(self, *_: Any) -> int:
         """Positions are always given explicitly, so the length that models ask for is not used."""
         return 0
