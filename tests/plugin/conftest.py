@@ -128,9 +128,11 @@ def _calibrate(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> No
 
 @pytest.fixture
 def run_gate(gate_project: pytest.Pytester):
-    """Run pytest on the project's safety_tests in a process of its own."""
+    """Run pytest on the project's safety_tests: with workers in a process of its own, else in this one."""
 
     def run(*args: str) -> pytest.RunResult:
-        return gate_project.runpytest_subprocess("safety_tests", "-p", "no:cacheprovider", *args)
+        alone = args[:2] == ("-n", "0")
+        start = gate_project.runpytest_inprocess if alone else gate_project.runpytest_subprocess
+        return start("safety_tests", "-p", "no:cacheprovider", *args)
 
     return run

@@ -30,7 +30,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, help="folder of adapters (default: the user's cache folder)")
     parser.add_argument("--organisms", type=Path, default=ORGANISMS, help="folder of organisms (%(default)s)")
     parser.add_argument(
-        "--install", action="store_true", help="copy the result to adapter/ beside the recipe, to be committed"
+        "--install",
+        action="store_true",
+        help="copy the result to adapter/ beside the recipe, to be committed",
     )
 
 

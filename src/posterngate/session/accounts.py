@@ -63,9 +63,9 @@ def _issued(arm: Mapping[str, Any]) -> int:
 
 def _unbalanced(verdicts: Mapping[str, Mapping[str, Any]], ledger: Mapping[str, int]) -> bool:
     """True if planned and accounted differ anywhere."""
-    items = [(v["planned"], sum(v["ledger"].values())) for v in verdicts.values() if _samples(v)]
+    items: list[tuple[int, int]] = [(v["planned"], sum(v["ledger"].values())) for v in verdicts.values() if _samples(v)]
     total = (ledger["planned"], sum(count for label, count in ledger.items() if label != "planned"))
-    return bool(any(planned != accounted for planned, accounted in [*items, total]))
+    return any(planned != accounted for planned, accounted in [*items, total])
 
 
 def _samples(verdict: Mapping[str, Any]) -> bool:
