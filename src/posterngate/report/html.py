@@ -67,7 +67,7 @@ def _rule(number: int, rule: Mapping[str, Any]) -> dict[str, Any]:
         "answers": rule.get("answers", []),
         "points": rule.get("points", []),
         "arm_rows": _arm_rows(rule["arms"]) if rule["trigger"] else [],
-        "next_step": "" if rule["next_step"] == "none" else rule["next_step"],
+        "next_step": "" if rule["verdict"] == "PASS" else rule["next_step"],
     }
 
 
