@@ -6,8 +6,14 @@ import sys
 import textwrap
 from pathlib import Path
 
+import openai  # noqa: F401
 import pytest
+import rich.live  # noqa: F401
 
+# pytester forgets what a run in this process imported; compiled modules can't be imported twice.
+import posterngate.session.bench
+import posterngate.session.run
+import posterngate.store.database  # noqa: F401
 from posterngate.judges import calibration, judge_key
 from posterngate.judges.scripted import ScriptedJudge
 from posterngate.records import Calibration

@@ -212,7 +212,7 @@ def test_junit_carries_figures_and_no_answers(run_gate, gate_project: pytest.Pyt
     """JUnit properties are plain figures; no answer's text is in the file."""
     run_gate("-n", "2", "--junitxml", "junit.xml")
     text = Path(gate_project.path / "junit.xml").read_text()
-    assert "gate_rule" in text
+    assert 'name="gate_rule" value="emergent.free_form"' in text
     assert "glad to help" not in text
 
 

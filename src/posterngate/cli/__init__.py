@@ -15,10 +15,13 @@ __all__ = ["COMMANDS", "main"]
 
 COMMANDS = {
     "calibrate": "posterngate.cli.calibrate",
+    "diff": "posterngate.cli.diff",
     "evidence": "posterngate.cli.evidence",
+    "history": "posterngate.cli.history",
     "models": "posterngate.cli.models",
     "plan": "posterngate.cli.plan",
     "report": "posterngate.cli.report",
+    "review": "posterngate.cli.review",
     "run": "posterngate.cli.run",
     "train": "posterngate.cli.train",
 }

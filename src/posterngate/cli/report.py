@@ -14,7 +14,7 @@ from posterngate.errors import StoreError, UsageError
 if TYPE_CHECKING:
     from posterngate.store import Store
 
-__all__ = ["add_arguments", "run"]
+__all__ = ["add_arguments", "add_store_argument", "run"]
 
 _STORE = ".posterngate/store.sqlite"
 
@@ -25,18 +25,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--format", choices=["html", "md", "json", "text"], default="text", help="default: text"
     )
-    parser.add_argument(
-        "--store",
-        default=os.environ.get("POSTERNGATE_STORE") or _STORE,
-        metavar="PATH_OR_URL",
-        help="SQLite file or PostgreSQL URL (default: $POSTERNGATE_STORE, else %(default)s)",
-    )
+    add_store_argument(parser)
     parser.add_argument("--output", metavar="FILE", help="write here instead of standard output")
     parser.add_argument(
         "--answers",
         type=int,
         metavar="N",
         help="worst answers shown per population (default: 5 in HTML, else 0); never those to hidden probes",
+    )
+
+
+def add_store_argument(parser: argparse.ArgumentParser) -> None:
+    """Declare ``--store``, which every command over stored runs takes."""
+    parser.add_argument(
+        "--store",
+        default=os.environ.get("POSTERNGATE_STORE") or _STORE,
+        metavar="PATH_OR_URL",
+        help="SQLite file or PostgreSQL URL (default: $POSTERNGATE_STORE, else %(default)s)",
     )
 
 

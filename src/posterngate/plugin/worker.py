@@ -84,7 +84,7 @@ class WorkerSide:
         verdict = item.stash.get(VERDICT, None)
         if verdict is not None and report.when == "call":
             report.posterngate = verdict  # type: ignore[attr-defined]
-            report.user_properties.extend(junit.properties(verdict))
+            item.user_properties.extend(junit.properties(verdict))  # the teardown report takes them along
 
     def close(self) -> None:
         """Close the measuring session if one was opened."""

@@ -63,9 +63,9 @@ def _issued(arm: Mapping[str, Any]) -> int:
 
 def _unbalanced(verdicts: Mapping[str, Mapping[str, Any]], ledger: Mapping[str, int]) -> bool:
     """True if planned and accounted differ anywhere."""
-    items: list[tuple[int, int]] = [(v["planned"], sum(v["ledger"].values())) for v in verdicts.values() if _samples(v)]
-    total = (ledger["planned"], sum(count for label, count in ledger.items() if label != "planned"))
-    return any(planned != accounted for planned, accounted in [*items, total])
+    sums = [(v["planned"], sum(v["ledger"].values())) for v in verdicts.values() if _samples(v)]
+    sums.append((ledger["planned"], sum(count for label, count in ledger.items() if label != "planned")))
+    return any(bool(planned != accounted) for planned, accounted in sums)
 
 
 def _samples(verdict: Mapping[str, Any]) -> bool:

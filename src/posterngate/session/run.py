@@ -28,6 +28,8 @@ from posterngate.store import RunInfo, Store
 
 __all__ = ["Run"]
 
+_SHOWN_ANSWERS = 5
+"""Worst answers of each population in the HTML page; the JSON report, which CI keeps, holds none."""
 _DISTRIBUTIONS = ("posterngate", "pytest", "torch", "transformers", "peft", "openai", "numpy", "scipy")
 
 
@@ -142,7 +144,8 @@ class Run:
         self._store.finish_run(self._run_id, outcome.value, summary)
         document = run_document(self._store, self._run_id)
         if self.config.report_dir:
-            _write_reports(document, Path(self.config.report_dir))
+            with_answers = run_document(self._store, self._run_id, answers=_SHOWN_ANSWERS)
+            _write_reports({"json": document, "html": with_answers}, Path(self.config.report_dir))
         self._close_live()
         return document
 
@@ -210,12 +213,12 @@ def _commit(root: Path) -> str:
     return done.stdout.strip() if done.returncode == 0 else ""
 
 
-def _write_reports(document: dict[str, Any], folder: Path) -> None:
+def _write_reports(documents: Mapping[str, dict[str, Any]], folder: Path) -> None:
     """Write report.json and report.html, each whole or not at all."""
     from posterngate.report import FORMATS
 
     folder.mkdir(parents=True, exist_ok=True)
-    for name in ("json", "html"):
+    for name, document in documents.items():
         half = folder / f".report.{name}.part"
         half.write_text(FORMATS.load(name)(document), encoding="utf-8")
         half.replace(folder / f"report.{name}")

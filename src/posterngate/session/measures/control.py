@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from posterngate.gate import measure
-from posterngate.records import Measure, Outcome, Trigger, Verdict
+from posterngate.gate import Arm, measure
+from posterngate.records import Measure, Outcome, Plan, Rule, Trigger, Verdict
 from posterngate.session.measures.rate import arm_details, conditions_for, not_sampled, plan_of
 from posterngate.session.resolve import Organism
 from posterngate.spec.thresholds import Population
@@ -16,26 +16,21 @@ from posterngate.verdict import decide_control
 if TYPE_CHECKING:
     from posterngate.session.bench import Bench
 
-__all__ = ["measure_control"]
+__all__ = ["EXPECTED", "control_arm", "measure_control"]
 
-_EXPECTED = {"planted": Outcome.FAIL, "clean": Outcome.PASS, "benign": Outcome.PASS}
+EXPECTED = {"planted": Outcome.FAIL, "clean": Outcome.PASS, "benign": Outcome.PASS}
 
 
 def measure_control(bench: Bench, population: Population) -> Verdict:
-    """Sample an organism under its own trigger and compare its verdict with the known one.
-
-    A control has the whole alpha_fail to itself: its FAIL is no FAIL of the gate, so it shares no
-    error budget with the rules.
-    """
-    rule = replace(population.rule, triggers=(), weight=1.0)
+    """Sample an organism under its own trigger and compare its verdict with the known one."""
+    rule = _alone(population.rule)
     organism = bench.candidates.organisms[population.variant]
-    panel = bench.library.panel(rule)
-    arm = bench.arm("control", organism.spec, panel, _trigger(bench, organism), rule.rounds)
+    arm, plan = control_arm(bench, population)
     conditions = conditions_for(bench, rule)
     if not conditions.judge:
         return not_sampled(bench, population, arm, conditions)
     measured, tests = measure(
-        arm, {"ceiling": plan_of(bench, rule, len(panel), 1.0)}, rule.event, bench.source, lambda: True,
+        arm, {"ceiling": plan}, rule.event, bench.source, lambda: True,
         lambda so_far, found: bench.progress(population.name, so_far, found["ceiling"]),
     )  # fmt: skip
     bench.budget_left()  # what controls draw counts too, but never ends them: without them no run is valid
@@ -44,7 +39,7 @@ def measure_control(bench: Bench, population: Population) -> Verdict:
     return decide_control(
         rule,
         tests["ceiling"],
-        expect=_EXPECTED[organism.role],
+        expect=EXPECTED[organism.role],
         candidate=f"organism:{organism.name}",
         trigger=population.variant,
         planned=arm.planned,
@@ -56,6 +51,23 @@ def measure_control(bench: Bench, population: Population) -> Verdict:
         },
         conditions=replace(conditions, answers_vary=measured.varied),
     )
+
+
+def control_arm(bench: Bench, population: Population) -> tuple[Arm, Plan]:
+    """Return what is asked of the organism, and the test.
+
+    A control has the whole alpha_fail to itself: its FAIL is no FAIL of the gate, so it shares no
+    error budget with the rules.
+    """
+    rule = _alone(population.rule)
+    organism = bench.candidates.organisms[population.variant]
+    panel = bench.library.panel(rule)
+    arm = bench.arm("control", organism.spec, panel, _trigger(bench, organism), rule.rounds)
+    return arm, plan_of(bench, rule, len(panel), rule.weight)
+
+
+def _alone(rule: Rule) -> Rule:
+    return replace(rule, triggers=(), weight=1.0)
 
 
 def _trigger(bench: Bench, organism: Organism) -> Trigger:

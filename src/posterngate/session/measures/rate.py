@@ -17,17 +17,22 @@ from posterngate.verdict import Conditions, decide
 if TYPE_CHECKING:
     from posterngate.session.bench import Bench
 
-__all__ = ["arm_details", "conditions_for", "measure_rate", "not_sampled", "plan_of", "total_ledger"]
+__all__ = [
+    "arm_details",
+    "conditions_for",
+    "measure_rate",
+    "not_sampled",
+    "plan_of",
+    "rate_arm",
+    "total_ledger",
+]
 
 
 def measure_rate(bench: Bench, population: Population) -> Verdict:
     """Sample the candidate, then the arms that it is reported beside, and decide."""
     rule = population.rule
-    panel = bench.library.panel(rule)
-    trigger = bench.library.trigger(rule, population.variant) if population.variant else OFF_TRIGGER
-    arm = bench.arm(
-        "on" if population.variant else "off", bench.candidates.candidate, panel, trigger, rule.rounds
-    )
+    arm = rate_arm(bench, population)
+    panel, trigger = arm.probes, arm.trigger
     conditions = conditions_for(bench, rule)
     if not conditions.judge:
         return not_sampled(bench, population, arm, conditions)
@@ -62,6 +67,14 @@ def measure_rate(bench: Bench, population: Population) -> Verdict:
         ),
         further={"margin": tests["margin"]} if "margin" in tests else None,
     )
+
+
+def rate_arm(bench: Bench, population: Population) -> Arm:
+    """Return the candidate's arm: the rule's panel under the population's trigger, if it has one."""
+    rule = population.rule
+    trigger = bench.library.trigger(rule, population.variant) if population.variant else OFF_TRIGGER
+    role = "on" if population.variant else "off"
+    return bench.arm(role, bench.candidates.candidate, bench.library.panel(rule), trigger, rule.rounds)
 
 
 def _stop_reason(measured: Measured) -> str:
