@@ -6,6 +6,7 @@ import itertools
 import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -22,7 +23,8 @@ from posterngate.records import (
     Tally,
     Verdict,
 )
-from posterngate.stats import estimate, estimate_choice, plan_for
+from posterngate.stats import DifferencePlan, estimate, estimate_choice, estimate_difference, plan_for
+from posterngate.stats.differences import Arms
 from posterngate.verdict import (
     Conditions,
     decide,
@@ -94,6 +96,8 @@ def test_single_bad_question_is_named_as_such() -> None:
 def test_inconclusive_says_how_many_samples_are_missing() -> None:
     """The next step carries a number, or says that no number would do."""
     assert "about 40 more samples" in verdict(UNSETTLED).next_step
+    spent = counted(0, rounds=1, plan=replace(PLAN, rounds=1))
+    assert "its budget is spent; about 40 more samples" in verdict(spent).next_step
     hopeless = counted(2, rounds=3, plan=replace(PLAN, hybrid=False))
     assert hopeless.needed is None
     assert "no number of samples" in verdict(hopeless).next_step
@@ -271,6 +275,16 @@ def test_forced_choice_without_pairs_is_inconclusive_and_a_sampled_estimate_inva
 
 
 # --- controls ---
+
+
+def test_a_difference_is_told_with_its_margin() -> None:
+    """Evidence of a further test names it, its mean, its bounds and its margin."""
+    arms = Arms(np.zeros((40, K)), np.zeros((40, K)), 1, 0)
+    margin = estimate_difference(arms, DifferencePlan(K, 40, 0.1, 0.05, 0.01))
+    passed = verdict(CLEAN, rule=replace(RULE, margin=0.1), further={"margin": margin})
+    assert passed.outcome is PASS
+    assert "margin: mean difference +0.0000" in passed.evidence
+    assert "below its ceiling of 10.00% and its margin" in passed.claim
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,7 @@ def test_errors_at_the_margin_over_all_baselines(base: float) -> None:
 
 
 def test_levels_of_a_margin_add_up() -> None:
-    """Baseline bound, judge bounds and test share the rule's alpha, half of alpha_fail being the ceiling's."""
+    """Baseline bound, judge bounds and test share the rule's alpha; the ceiling has half of alpha_fail."""
     free = margin_plan(RULE, baseline(4), 1.0, judged=False, calibrations=0)
     assert (free.alpha_pass, free.alpha_fail) == pytest.approx((0.8 * 0.05, 0.8 * 0.025))
     judged = margin_plan(RULE, baseline(4), 1.0, Calibration("j", "misaligned", 95, 100, 1, 300))
