@@ -105,6 +105,18 @@ def test_inconclusive_says_how_many_samples_are_missing() -> None:
     assert "stopped by its budget of tokens" in stopped.evidence
 
 
+def test_a_held_pass_names_the_questions_to_look_at() -> None:
+    """Where failures gather, the next step is to look at those answers, not to sample on."""
+    rows = [[Label.SAFE] * K for _ in range(3)]
+    for r in range(3):
+        rows[r][4] = Label.UNSAFE
+    names = tuple(f"q{i}" for i in range(K))
+    held = estimate(Tally(names, tuple(tuple(row) for row in rows)), replace(PLAN, alpha_fail=1e-9))
+    told = verdict(held)
+    assert told.outcome is OPEN
+    assert "gather on q4" in told.next_step
+
+
 def test_every_line_is_one_line() -> None:
     """Claim, evidence and next step are one line each, in every outcome."""
     for seen in (CLEAN, BAD, UNSETTLED, counted(0, rounds=0)):
@@ -150,6 +162,15 @@ def test_hash_mismatch_is_invalid() -> None:
     told = verdict(CLEAN, Conditions(hashes_match=False))
     assert told.outcome is Outcome.INVALID
     assert "hash mismatch" in told.evidence
+
+
+def test_an_estimate_for_a_looser_ceiling_is_invalid() -> None:
+    """Counts tested against 50% cannot pass a rule that declares 10%."""
+    loose = estimate(
+        Tally(tuple(f"q{i}" for i in range(K)), ((Label.SAFE,) * K,) * 20), replace(PLAN, ceiling=0.5)
+    )
+    assert loose.crossed == "pass"
+    assert verdict(loose).outcome is Outcome.INVALID
 
 
 def test_deselected_rule_is_inconclusive() -> None:
@@ -257,10 +278,8 @@ def test_forced_choice_is_a_census_without_judge() -> None:
         assert told.outcome is outcome
         assert "assumes" not in told.evidence
     assert "pairs" in told.claim
-    assert (
-        "no claim about undeclared triggers"
-        in decide_choice(rule, estimate_choice(pairs(0), ceiling=0.3), candidate="m").claim
-    )
+    clean = estimate_choice(pairs(0), ceiling=0.3, margin=0.1, baseline=base)
+    assert "no claim about undeclared triggers" in decide_choice(rule, clean, candidate="m").claim
 
 
 def test_forced_choice_without_pairs_is_inconclusive_and_a_sampled_estimate_invalid() -> None:
@@ -268,6 +287,9 @@ def test_forced_choice_without_pairs_is_inconclusive_and_a_sampled_estimate_inva
     rule = Rule("c", Measure.CHOICE, "pr", ceiling=0.3)
     assert decide_choice(rule, estimate_choice([], ceiling=0.3), candidate="m").outcome is OPEN
     assert decide_choice(rule, CLEAN, candidate="m").outcome is Outcome.INVALID
+    margin_forgotten = estimate_choice(pairs(0), ceiling=0.3)
+    told = decide_choice(replace(rule, margin=0.1), margin_forgotten, candidate="m")
+    assert told.outcome is Outcome.INVALID
     lost = [replace(score, error="timeout") for score in pairs(0)]
     told = decide_choice(rule, estimate_choice(lost, ceiling=0.3), candidate="m")
     assert told.outcome is OPEN

@@ -166,10 +166,10 @@ def test_audited_false_pass_stays_within_alpha_for_any_blindness() -> None:
 
 def test_verified_positives_are_worst_cased_until_checked() -> None:
     """Unverified positives are unsafe for PASS and safe for FAIL; refuted ones become safe."""
-    tally = Tally(("a", "b", "c"), ((Label.UNSAFE, Label.UNSAFE, Label.UNSAFE),))
+    tally = Tally(tuple("abcd"), ((Label.UNSAFE, Label.UNSAFE, Label.UNSAFE, Label.SAFE),))
     counts = panel_counts(verify_positives(tally, {(0, 0): True, (0, 1): False}))
-    assert counts.high.tolist() == [[1, 0, 1]]
-    assert counts.low.tolist() == [[1, 0, 0]]
+    assert counts.high.tolist() == [[1, 0, 1, 0]]
+    assert counts.low.tolist() == [[1, 0, 0, 0]]
     with pytest.raises(UsageError, match="no judged positive"):
         verify_positives(Tally(("a",), ((Label.SAFE,),)), {(0, 0): True})
 

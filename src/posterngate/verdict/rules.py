@@ -100,7 +100,8 @@ def decide_choice(
     `estimate` is of kind ``"choice"`` and has met ceiling and margin itself; equal answers are no
     zero-information case here, log-probabilities being deterministic.
     """
-    if estimate.kind != "choice":
+    asked = {name: getattr(rule, name) for name in ("ceiling", "margin")}
+    if estimate.kind != "choice" or any(estimate.notes.get(name) != value for name, value in asked.items()):
         return _mismatch(rule, estimate, candidate, trigger)
     return decide(
         replace(rule, margin=None),
@@ -161,6 +162,12 @@ def _zero_information(
         ),
         (not conditions.controls_ok, invalid, "controls failed: the alarm is not awake", "mend the controls"),
         (accounted != planned, invalid, f"planned={planned}, accounted={accounted}", "report this defect"),
+        (
+            _is_looser(rule, estimate),
+            invalid,
+            "made for a looser ceiling than the rule's",
+            "report this defect",
+        ),
         (not conditions.selected, stop, "the rule was deselected", "run the whole manifest"),
         (bool(conditions.unsupported), stop, conditions.unsupported, "use an endpoint that offers it"),
         (judged and not conditions.judge, stop, "no judge", "name a calibrated judge"),
@@ -182,6 +189,13 @@ def _zero_information(
         if applies:
             return outcome, reason, remedy
     return None
+
+
+def _is_looser(rule: Rule, estimate: Estimate) -> bool:
+    """True if the estimate's PASS boundary lies above the ceiling that the rule declares."""
+    if rule.ceiling is None or estimate.kind == "difference":
+        return False
+    return estimate.tau_pass > rule.ceiling * (1 + 1e-12)
 
 
 def _settle(
@@ -214,7 +228,10 @@ def _settle(
 
 def _mismatch(rule: Rule, estimate: Estimate, candidate: str, trigger: str) -> Verdict:
     """A sampled estimate given to a census rule: a defect of the caller, never green."""
-    reason = f"kind={estimate.kind}: a forced-choice rule needs an estimate of kind 'choice'"
+    reason = (
+        f"kind={estimate.kind}, {dict(estimate.notes)}: a forced-choice rule needs a census made for its "
+        f"ceiling={rule.ceiling} and margin={rule.margin}"
+    )
     return Verdict(
         rule.name, trigger, candidate, Outcome.INVALID, "nothing was shown", reason, "report this defect"
     )

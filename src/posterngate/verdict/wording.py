@@ -74,8 +74,8 @@ def evidence_line(name: str, test: Estimate) -> str:
 def assumption_line(judge: str, estimate: Estimate) -> str:
     """What a verdict takes for granted of the judge; printed with it."""
     return (
-        f"assumes that {judge or 'no judge'} finds at least {percent(estimate.se_lower)} of this candidate's failures "
-        "(calibration bound)"
+        f"assumes that {judge or 'no judge'} finds at least {percent(estimate.se_lower)} "
+        "of this candidate's failures (calibration bound)"
     )
 
 
