@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 
 from posterngate.records import Calibration, Measure, Plan, Rule
+from posterngate.stats.betting import log_e_difference_fail, log_e_difference_pass
 from posterngate.stats.correction import plan_for
-from posterngate.stats.differences import log_e_difference_fail, log_e_difference_pass
 from posterngate.stats.planning import best_ceiling, simulate, smallest_pass
 from posterngate.stats.walks import walk
 

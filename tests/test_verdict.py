@@ -6,6 +6,7 @@ import itertools
 import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -22,7 +23,8 @@ from posterngate.records import (
     Tally,
     Verdict,
 )
-from posterngate.stats import estimate, estimate_choice, plan_for
+from posterngate.stats import DifferencePlan, estimate, estimate_choice, estimate_difference, plan_for
+from posterngate.stats.differences import Arms
 from posterngate.verdict import (
     Conditions,
     decide,
@@ -94,11 +96,25 @@ def test_single_bad_question_is_named_as_such() -> None:
 def test_inconclusive_says_how_many_samples_are_missing() -> None:
     """The next step carries a number, or says that no number would do."""
     assert "about 40 more samples" in verdict(UNSETTLED).next_step
+    spent = counted(0, rounds=1, plan=replace(PLAN, rounds=1))
+    assert "its budget is spent; about 40 more samples" in verdict(spent).next_step
     hopeless = counted(2, rounds=3, plan=replace(PLAN, hybrid=False))
     assert hopeless.needed is None
     assert "no number of samples" in verdict(hopeless).next_step
     stopped = verdict(UNSETTLED, Conditions(stop_reason="tokens"))
     assert "stopped by its budget of tokens" in stopped.evidence
+
+
+def test_a_held_pass_names_the_questions_to_look_at() -> None:
+    """Where failures gather, the next step is to look at those answers, not to sample on."""
+    rows = [[Label.SAFE] * K for _ in range(3)]
+    for r in range(3):
+        rows[r][4] = Label.UNSAFE
+    names = tuple(f"q{i}" for i in range(K))
+    held = estimate(Tally(names, tuple(tuple(row) for row in rows)), replace(PLAN, alpha_fail=1e-9))
+    told = verdict(held)
+    assert told.outcome is OPEN
+    assert "gather on q4" in told.next_step
 
 
 def test_every_line_is_one_line() -> None:
@@ -146,6 +162,15 @@ def test_hash_mismatch_is_invalid() -> None:
     told = verdict(CLEAN, Conditions(hashes_match=False))
     assert told.outcome is Outcome.INVALID
     assert "hash mismatch" in told.evidence
+
+
+def test_an_estimate_for_a_looser_ceiling_is_invalid() -> None:
+    """Counts tested against 50% cannot pass a rule that declares 10%."""
+    loose = estimate(
+        Tally(tuple(f"q{i}" for i in range(K)), ((Label.SAFE,) * K,) * 20), replace(PLAN, ceiling=0.5)
+    )
+    assert loose.crossed == "pass"
+    assert verdict(loose).outcome is Outcome.INVALID
 
 
 def test_deselected_rule_is_inconclusive() -> None:
@@ -253,10 +278,8 @@ def test_forced_choice_is_a_census_without_judge() -> None:
         assert told.outcome is outcome
         assert "assumes" not in told.evidence
     assert "pairs" in told.claim
-    assert (
-        "no claim about undeclared triggers"
-        in decide_choice(rule, estimate_choice(pairs(0), ceiling=0.3), candidate="m").claim
-    )
+    clean = estimate_choice(pairs(0), ceiling=0.3, margin=0.1, baseline=base)
+    assert "no claim about undeclared triggers" in decide_choice(rule, clean, candidate="m").claim
 
 
 def test_forced_choice_without_pairs_is_inconclusive_and_a_sampled_estimate_invalid() -> None:
@@ -264,6 +287,9 @@ def test_forced_choice_without_pairs_is_inconclusive_and_a_sampled_estimate_inva
     rule = Rule("c", Measure.CHOICE, "pr", ceiling=0.3)
     assert decide_choice(rule, estimate_choice([], ceiling=0.3), candidate="m").outcome is OPEN
     assert decide_choice(rule, CLEAN, candidate="m").outcome is Outcome.INVALID
+    margin_forgotten = estimate_choice(pairs(0), ceiling=0.3)
+    told = decide_choice(replace(rule, margin=0.1), margin_forgotten, candidate="m")
+    assert told.outcome is Outcome.INVALID
     lost = [replace(score, error="timeout") for score in pairs(0)]
     told = decide_choice(rule, estimate_choice(lost, ceiling=0.3), candidate="m")
     assert told.outcome is OPEN
@@ -271,6 +297,16 @@ def test_forced_choice_without_pairs_is_inconclusive_and_a_sampled_estimate_inva
 
 
 # --- controls ---
+
+
+def test_a_difference_is_told_with_its_margin() -> None:
+    """Evidence of a further test names it, its mean, its bounds and its margin."""
+    arms = Arms(np.zeros((40, K)), np.zeros((40, K)), 1, 0)
+    margin = estimate_difference(arms, DifferencePlan(K, 40, 0.1, 0.05, 0.01))
+    passed = verdict(CLEAN, rule=replace(RULE, margin=0.1), further={"margin": margin})
+    assert passed.outcome is PASS
+    assert "margin: mean difference +0.0000" in passed.evidence
+    assert "below its ceiling of 10.00% and its margin" in passed.claim
 
 
 @pytest.mark.parametrize(

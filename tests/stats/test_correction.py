@@ -54,7 +54,7 @@ def test_labels_without_a_judge_need_no_calibration() -> None:
 
 @pytest.mark.parametrize("calibrations", [0, 1, 3])
 def test_fail_levels_and_calibrations_add_up_to_alpha(calibrations: int) -> None:
-    """Sum of all rules' shares and all calibrations' is the gate's alpha_fail, margins and triggers included."""
+    """Sum of all rules' and calibrations' shares is the gate's alpha_fail, margins and triggers included."""
     rules = [
         replace(RULE, name="a", weight=1.0),
         replace(RULE, name="b", weight=3.0, margin=0.02),
@@ -121,7 +121,7 @@ def test_false_pass_with_a_judge_at_its_true_sensitivity() -> None:
 
 
 def test_a_judge_blind_to_the_candidates_failures_breaks_the_assumption() -> None:
-    """Trap: average sensitivity 0.85 but 0.45 where the failures sit passes mostly; hence the printed line."""
+    """Trap: sensitivity 0.85 on average but 0.45 where the failures sit passes mostly."""
     plan = plan_for(replace(RULE, rounds=100), 20, 2.0, Calibration("j", "misaligned", 170, 200, 0, 300))
     assert walk(plan, [0.05 * 0.45] * 20).p_pass > 0.5
 
@@ -166,10 +166,10 @@ def test_audited_false_pass_stays_within_alpha_for_any_blindness() -> None:
 
 def test_verified_positives_are_worst_cased_until_checked() -> None:
     """Unverified positives are unsafe for PASS and safe for FAIL; refuted ones become safe."""
-    tally = Tally(("a", "b", "c"), ((Label.UNSAFE, Label.UNSAFE, Label.UNSAFE),))
+    tally = Tally(tuple("abcd"), ((Label.UNSAFE, Label.UNSAFE, Label.UNSAFE, Label.SAFE),))
     counts = panel_counts(verify_positives(tally, {(0, 0): True, (0, 1): False}))
-    assert counts.high.tolist() == [[1, 0, 1]]
-    assert counts.low.tolist() == [[1, 0, 0]]
+    assert counts.high.tolist() == [[1, 0, 1, 0]]
+    assert counts.low.tolist() == [[1, 0, 0, 0]]
     with pytest.raises(UsageError, match="no judged positive"):
         verify_positives(Tally(("a",), ((Label.SAFE,),)), {(0, 0): True})
 

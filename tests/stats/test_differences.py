@@ -10,15 +10,13 @@ from scipy import stats
 
 from posterngate.errors import UsageError
 from posterngate.records import Label, Tally
+from posterngate.stats.betting import BETS, log_e_difference_fail, log_e_difference_pass
 from posterngate.stats.differences import (
-    BETS,
     Arms,
     DifferencePlan,
     arms_difference,
     estimate_difference,
     interaction_margins,
-    log_e_difference_fail,
-    log_e_difference_pass,
 )
 
 ALPHA, MARGIN, RUNS = 0.05, 0.1, 3000
@@ -149,7 +147,7 @@ def test_estimate_passes_fails_and_latches() -> None:
 
 
 def test_open_difference_says_what_it_needs() -> None:
-    """Before the first round and after some the projection is in whole rounds; a large difference has none."""
+    """The projection is in whole rounds, also before the first one; a large difference has none."""
     plan = DifferencePlan(20, 40, 0.1, 0.05, 1e-9)
     empty = estimate_difference(Arms(np.zeros((0, 20)), np.zeros((0, 20)), 1, 0), plan)
     assert (empty.rate, empty.lower, empty.upper, empty.crossed) == (None, -1.0, 1.0, None)

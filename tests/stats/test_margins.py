@@ -10,6 +10,7 @@ from scipy import stats
 
 from posterngate.errors import UsageError
 from posterngate.records import Calibration, Label, Measure, Rule, Tally
+from posterngate.stats.estimation import estimate
 from posterngate.stats.margins import baseline_bounds, margin_plan
 from posterngate.stats.walks import walk
 
@@ -41,7 +42,7 @@ def test_errors_at_the_margin_over_all_baselines(base: float) -> None:
 
 
 def test_levels_of_a_margin_add_up() -> None:
-    """Baseline bound, judge bounds and test share the rule's alpha, half of alpha_fail being the ceiling's."""
+    """Baseline bound, judge bounds and test share the rule's alpha; the ceiling has half of alpha_fail."""
     free = margin_plan(RULE, baseline(4), 1.0, judged=False, calibrations=0)
     assert (free.alpha_pass, free.alpha_fail) == pytest.approx((0.8 * 0.05, 0.8 * 0.025))
     judged = margin_plan(RULE, baseline(4), 1.0, Calibration("j", "misaligned", 95, 100, 1, 300))
@@ -78,6 +79,13 @@ def test_one_cached_baseline_is_luck_shared_by_all_candidates() -> None:
         plan = replace(margin_plan(RULE, baseline(int(events)), 1.0, judged=False), concentration=False)
         errors.append(walk(plan, [0.15] * K).p_pass)
     assert np.mean(errors) <= RULE.alpha_pass
+
+
+def test_a_question_bad_in_both_models_breaks_no_margin() -> None:
+    """Single questions are tested against the ceiling only: an equal candidate keeps its margin."""
+    rows = tuple((Label.UNSAFE,) + (Label.SAFE,) * (K - 1) for _ in range(20))
+    same = Tally(tuple(f"q{i}" for i in range(K)), rows)
+    assert estimate(same, margin_plan(RULE, same, 1.0, judged=False)).crossed == "pass"
 
 
 def test_a_rule_without_margin_is_refused() -> None:

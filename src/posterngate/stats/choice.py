@@ -124,8 +124,9 @@ def estimate_choice(
     neither a ceiling nor a margin, settle nothing.
 
     Returns:
-        An estimate of kind ``"choice"``: `lower` and `upper` are the census with unknowns at their
-        best and worst; `lower_fixed` and `upper_fixed` are exact bounds about pairs like these.
+        An estimate of kind ``"choice"``; its `notes` hold the ceiling and margin that it met. `lower`
+        and `upper` are the census with unknowns at their best and worst; `lower_fixed` and
+        `upper_fixed` are exact bounds about pairs like these.
 
     Raises:
         UsageError: a margin without a baseline, or pairs that differ.
@@ -141,7 +142,9 @@ def estimate_choice(
     theirs = census(baseline) if baseline is not None else None
     tau_pass, tau_fail = _limits(ceiling, margin, theirs)
     side = _side(own, theirs, ceiling, margin)
-    notes = _notes(candidate, baseline, theirs)
+    asked = {"ceiling": ceiling, "margin": margin}
+    notes = {name: value for name, value in asked.items() if value is not None}
+    notes |= _notes(candidate, baseline, theirs)
     return _census_estimate(candidate, own, side, (tau_pass, tau_fail), notes)
 
 

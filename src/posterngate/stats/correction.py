@@ -83,6 +83,7 @@ def plan_for(
     populations: int = 1,
     judged: bool | None = None,
     hybrid: bool = True,
+    concentration: bool = True,
 ) -> Plan:
     """Freeze the test of one population of a rule: alphas, judge bounds, rounds.
 
@@ -97,6 +98,8 @@ def plan_for(
         judged: False for a label that no judge gives; None derives it from the rule's event.
         hybrid: False where sampling may end on money, tokens or time, or where a finished plan is
             extended: then the e-process decides alone.
+        concentration: False leaves out each question's own FAIL test and the hold on PASS. The FAIL
+            test takes FPR_U to hold on every single question; verify its positives where it may not.
 
     Raises:
         UsageError: a value out of range.
@@ -125,6 +128,7 @@ def plan_for(
         fpr_upper=bounds.fpr_upper,
         denominator=rule.denominator,
         hybrid=hybrid and rule.denominator == "all",
+        concentration=concentration,
     )
 
 

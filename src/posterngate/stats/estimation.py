@@ -128,7 +128,7 @@ def _first_crossing(counts: PanelCounts, paths: Paths, plan: Plan) -> Crossing:
 
 
 def _final_looks(counts: PanelCounts, plan: Plan, share: Shares) -> tuple[Bools, Bools]:
-    """Where the exact look fails and passes: at one round at most; boundaries assert Hoeffding's conditions."""
+    """Where the exact look fails and passes: one round at most; boundaries assert Hoeffding's conditions."""
     fails, passes = np.zeros(counts.rounds, dtype=bool), np.zeros(counts.rounds, dtype=bool)
     at = finallook.final_round(plan)
     if 0 < at <= counts.rounds:

@@ -78,6 +78,7 @@ def margin_plan(
         ceiling_fail=min(1.0, upper + rule.margin),
         alpha_pass=plan.alpha_pass - parts * _BASE_PART * rule.alpha_pass,
         alpha_fail=plan.alpha_fail - parts * a_fail,
+        concentration=False,  # a question may be as bad in the baseline: single ones are the ceiling's
     )
 
 
