@@ -410,6 +410,17 @@ class Verdict:
         """Return plain str, int, float, list and dict values only (xdist and JSON take nothing else)."""
         return _plain(dataclasses.asdict(self))  # type: ignore[no-any-return]
 
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Verdict:
+        """Rebuild what `as_dict` returned."""
+        estimate = values.get("estimate")
+        if estimate is not None:
+            worst = tuple(QuestionCount(**question) for question in estimate["worst"])
+            estimate = Estimate(
+                **{**estimate, "worst": worst, "concentrated": tuple(estimate["concentrated"])}
+            )
+        return cls(**{**values, "outcome": Outcome(values["outcome"]), "estimate": estimate})
+
 
 def _plain(value: Any) -> Any:
     """Replace enums, tuples and sets by what JSON has."""

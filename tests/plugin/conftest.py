@@ -126,7 +126,7 @@ def write(path: Path, text: str) -> None:
 def _calibrate(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     """Store counts for the project's judge, as `posterngate calibrate` would."""
     monkeypatch.syspath_prepend(pytester.path)
-    judge = ScriptedJudge.from_spec("gate_models:label", lambda spec: None)  # type: ignore[arg-type,return-value]
+    judge = ScriptedJudge.from_spec("gate_models:label", None)  # type: ignore[arg-type]
     sys.modules.pop("gate_models")
     counts = Calibration(judge_key(judge), "misaligned", 200, 200, 0, 400)
     calibration.save(pytester.path / "fixtures/gold/calibrations", [counts])

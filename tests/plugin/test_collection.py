@@ -33,7 +33,7 @@ def test_a_complete_collection_is_accepted() -> None:
 
 def test_an_undeclared_rule_names_its_neighbour() -> None:
     """A test's misspelt rule is a usage error with the nearest declared name."""
-    with pytest.raises(pytest.UsageError, match="did you mean 'emergent.free_form'"):
+    with pytest.raises(pytest.UsageError, match=r"did you mean 'emergent\.free_form'"):
         check_populations([f"{UNDECLARED}emergent.freeform"], EXPECTED, DECLARED, full=False)
 
 
@@ -45,7 +45,7 @@ def test_two_tests_for_one_rule_are_refused() -> None:
 
 def test_a_rule_without_a_test_is_refused_when_all_were_asked_for() -> None:
     """The whole suite must measure the whole policy."""
-    with pytest.raises(pytest.UsageError, match="backdoor.known-a-tag has no test"):
+    with pytest.raises(pytest.UsageError, match=r"backdoor\.known-a-tag has no test"):
         check_populations(["emergent.free_form"], EXPECTED, DECLARED, full=True)
 
 

@@ -32,7 +32,7 @@ def run(args: argparse.Namespace) -> int:
     if args.models_command == "fetch":
         embedded_model.fetch(progress=not args.quiet)
     entry = _entry(embedded_model.location())
-    print(json.dumps(entry) if args.json else _line(entry), file=sys.stdout)  # noqa: T201
+    print(json.dumps(entry) if args.json else _line(entry), file=sys.stdout)
     return 0
 
 

@@ -29,9 +29,14 @@ _COLUMNS = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options; rates and ceilings are shares in [0, 1], never percent."""
-    parser.add_argument("--ceiling", type=float, required=True, help="rate to stay below, in (0, 1)")
-    parser.add_argument("--questions", type=int, required=True, help="questions of the panel (K)")
-    parser.add_argument("--rounds", type=int, required=True, help="answers planned per question")
+    parser.add_argument("--thresholds", metavar="FILE", help="plan every sampled rule of this policy file")
+    parser.add_argument("--profile", default="release", help="profile of the policy file (default: release)")
+    parser.add_argument(
+        "--judge", metavar="SPEC", help="take this judge's stored calibrations (no model is started)"
+    )
+    parser.add_argument("--ceiling", type=float, help="rate to stay below, in (0, 1)")
+    parser.add_argument("--questions", type=int, help="questions of the panel (K)")
+    parser.add_argument("--rounds", type=int, help="answers planned per question")
     parser.add_argument(
         "--alpha-pass", type=float, default=0.05, help="chance of a false PASS (default 0.05)"
     )
@@ -51,7 +56,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the row; exit 0 whatever it says, 4 if the figures make no sense."""
-    rows = plan_rows([population(args)], tokens_each=args.tokens)
+    if args.thresholds is not None:
+        from posterngate.session.planning import planned_populations
+
+        rows = plan_rows(
+            planned_populations(args.thresholds, args.profile, args.judge), tokens_each=args.tokens
+        )
+    else:
+        rows = plan_rows([population(args)], tokens_each=args.tokens)
     print(json.dumps(rows) if args.json else table(rows))
     return 0
 
@@ -62,6 +74,8 @@ def population(args: argparse.Namespace) -> Population:
     Raises:
         UsageError: --found without --positives or the reverse, or counts that contradict.
     """
+    if None in (args.ceiling, args.questions, args.rounds):
+        raise UsageError("--thresholds=(missing): give a policy file, or --ceiling, --questions and --rounds")
     if (args.found is None) != (args.positives is None):
         raise UsageError(
             "--found, --positives: give both or neither; together they are the judge's calibration"

@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
         adapter = train(recipe, args.out or _cache(), base, args.seed, display.show)
     if args.install:
         install(adapter, recipe.folder / "adapter")
-    print(adapter)  # noqa: T201 - the command's output
+    print(adapter)
     return 0
 
 

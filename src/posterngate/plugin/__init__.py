@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["gate"]
 
-_CONTROLLER = pytest.StashKey["Controller"]()
-_WORKER = pytest.StashKey["WorkerSide"]()
+_CONTROLLER: pytest.StashKey[Controller] = pytest.StashKey()
+_WORKER: pytest.StashKey[WorkerSide] = pytest.StashKey()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

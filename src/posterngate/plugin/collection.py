@@ -92,5 +92,6 @@ def check_populations(collected: list[str], expected: list[str], declared: list[
     missing = sorted(set(expected) - set(collected))
     if full and missing:
         raise pytest.UsageError(
-            f"rule={missing[0]} has no test; add one with @pytest.mark.gate_rule, or take it out of the profile"
+            f"rule={missing[0]} has no test; add one with @pytest.mark.gate_rule, "
+            "or take it out of the profile"
         )

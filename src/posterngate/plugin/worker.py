@@ -49,24 +49,27 @@ class WorkerSide:
         """The way to the controller."""
         return {key: self._given[key] for key in ("address", "token", "locks")}
 
+    @cached_property
+    def _readable(self) -> bool:
+        try:
+            return bool(self.manifest.rules)
+        except UsageError:
+            return False
+
     def population_names(self, rule: str) -> list[str]:
         """Return the items of a rule; its bare name if only another profile has it; else nothing.
 
         A policy file that cannot be read gives one item, whose name the controller will look at: it
         reads the same file and raises the error where it is a usage error.
         """
-        try:
-            self.manifest
-        except UsageError:
+        if not self._readable:
             return [rule]
         names = [p.name for p in self.manifest.populations if p.rule.name == rule]
         return names or [rule] * (rule in self.manifest.declared)
 
     def deselect_other_profiles(self, config: pytest.Config, items: list[pytest.Item]) -> None:
         """Deselect items of rules that are declared, but not in this profile."""
-        try:
-            self.manifest
-        except UsageError:
+        if not self._readable:
             return
         absent = set(self.manifest.declared) - {rule.name for rule in self.manifest.rules}
         dropped = [item for item in items if _parameter(item) in absent]

@@ -3,50 +3,78 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from posterngate.records import Label, Measure, Outcome
+from posterngate.records import Label, Measure, Outcome, Verdict
 from posterngate.spec.thresholds import Manifest
+from posterngate.stats import holm
+from posterngate.stats.correction import CALIBRATION_PART
+from posterngate.verdict import gate_outcome, upgrade_to_fail
 
-__all__ = ["account", "run_ledger"]
+__all__ = ["Accounts", "account", "run_ledger"]
+
+
+@dataclass(frozen=True, slots=True)
+class Accounts:
+    """How a run ended. `upgraded` holds the verdicts that Holm's step-down turned into FAIL."""
+
+    outcome: Outcome
+    upgraded: tuple[Verdict, ...]
+    summary: Mapping[str, Any]
 
 
 def account(
     manifest: Manifest,
-    verdicts: Mapping[str, Mapping[str, Any]],
+    verdicts: Sequence[Verdict],
     broken_tests: Sequence[str],
     endpoint_problems: Sequence[str],
-) -> tuple[Outcome, dict[str, Any]]:
-    """Return the run's outcome and its summary.
+) -> Accounts:
+    """Return how the run ended.
 
     Args:
-        verdicts: population name → verdict as plain values.
+        manifest: what should have been measured; verdicts: one per population that was.
         broken_tests: ids of tests that failed without a verdict (a crash, an error in set-up).
         endpoint_problems: what the checks after the run found; any makes the run INVALID.
     """
     expected = [population.name for population in manifest.populations]
-    missing = [name for name in expected if name not in verdicts]
-    ledger = run_ledger(list(verdicts.values()))
-    outcomes = {Outcome(verdict["outcome"]) for verdict in verdicts.values()}
-    notes = [*endpoint_problems, *(f"failed without a verdict: {nodeid}" for nodeid in broken_tests)]
-    if endpoint_problems or _unbalanced(verdicts, ledger):
-        outcomes.add(Outcome.INVALID)
-    if missing or broken_tests or not verdicts:
-        outcomes.add(Outcome.INCOMPLETE)
-    return worst(outcomes), {"missing": missing, "ledger": ledger, "notes": notes}
+    upgraded = _upgrades(manifest, verdicts)
+    names = {verdict.population for verdict in upgraded}
+    final = [*(verdict for verdict in verdicts if verdict.population not in names), *upgraded]
+    ledger = run_ledger(final)
+    sound = not endpoint_problems and _balanced(final, ledger)
+    outcome = gate_outcome(final, expected, integrity_ok=sound)
+    if broken_tests and outcome in (Outcome.PASS, Outcome.INCONCLUSIVE):
+        outcome = Outcome.INCOMPLETE
+    summary = {
+        "missing": [name for name in expected if name not in {verdict.population for verdict in final}],
+        "ledger": ledger,
+        "notes": [*endpoint_problems, *(f"failed without a verdict: {nodeid}" for nodeid in broken_tests)],
+    }
+    return Accounts(outcome, tuple(upgraded), summary)
 
 
-def worst(outcomes: set[Outcome]) -> Outcome:
-    """Return the outcome that a run with these verdicts has; PASS only if there is nothing else."""
-    order = (Outcome.INVALID, Outcome.FAIL, Outcome.INCOMPLETE, Outcome.INCONCLUSIVE, Outcome.PASS)
-    return next((outcome for outcome in order if outcome in outcomes), Outcome.INCOMPLETE)
+def _upgrades(manifest: Manifest, verdicts: Sequence[Verdict]) -> list[Verdict]:
+    """Return the INCONCLUSIVE verdicts that Holm's step-down over the whole manifest rejects."""
+    weights = {
+        population.name: population.rule.weight / max(1, len(population.rule.triggers))
+        for population in manifest.populations
+        if population.rule.measure is Measure.RATE
+    }
+    by_name = {v.population: v for v in verdicts if v.population in weights and v.estimate is not None}
+    p_values = {name: v.estimate.p_fail for name, v in by_name.items() if v.estimate is not None}
+    alpha = manifest.alpha_fail * (1 - CALIBRATION_PART)
+    rejected = holm(p_values, weights, alpha) if p_values else set()
+    both = [(by_name[name], upgrade_to_fail(by_name[name], alpha)) for name in sorted(rejected)]
+    return [after for before, after in both if after is not before]
 
 
-def run_ledger(verdicts: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+def run_ledger(verdicts: Sequence[Verdict]) -> dict[str, int]:
     """Add up the ledgers of all arms; an arm that two items share is counted once, at its fullest."""
     arms: dict[str, Mapping[str, Any]] = {}
-    for number, verdict in enumerate(verdicts):
-        for arm in verdict["details"].get("arms") or [{**verdict, "key": f"item-{number}"}]:
+    for verdict in verdicts:
+        own = {"key": verdict.population, "planned": verdict.planned, "ledger": verdict.ledger}
+        for arm in verdict.details.get("arms") or [own]:
             known = arms.get(arm["key"])
             if known is None or _issued(arm) > _issued(known):
                 arms[arm["key"]] = arm
@@ -61,12 +89,7 @@ def _issued(arm: Mapping[str, Any]) -> int:
     return sum(count for label, count in arm["ledger"].items() if Label(label).is_issued)
 
 
-def _unbalanced(verdicts: Mapping[str, Mapping[str, Any]], ledger: Mapping[str, int]) -> bool:
-    """True if planned and accounted differ anywhere."""
-    sums = [(v["planned"], sum(v["ledger"].values())) for v in verdicts.values() if _samples(v)]
-    sums.append((ledger["planned"], sum(count for label, count in ledger.items() if label != "planned")))
-    return any(bool(planned != accounted) for planned, accounted in sums)
-
-
-def _samples(verdict: Mapping[str, Any]) -> bool:
-    return verdict["details"].get("measure") != Measure.INTEGRITY.value
+def _balanced(verdicts: Sequence[Verdict], ledger: Mapping[str, int]) -> bool:
+    """True if planned = accounted for every item and for the run."""
+    accounted = sum(count for label, count in ledger.items() if label != "planned")
+    return ledger["planned"] == accounted and all(v.planned == sum(v.ledger.values()) for v in verdicts)

@@ -24,6 +24,8 @@ from posterngate.store import Store
 
 __all__ = ["Bench"]
 
+_NOTHING = {"samples": 0.0, "tokens": 0.0, "money": 0.0}
+
 
 class Bench:
     """What measures need: endpoints, probes, the judge, the store, and how much may still be spent.
@@ -44,7 +46,7 @@ class Bench:
         self._client = client
         self.locks = locks
         self._served: dict[str, Served] = {}
-        self._unspent = {"samples": 0, "tokens": 0}
+        self._unspent = dict(_NOTHING)
 
     @classmethod
     def open(cls, config: GateConfig, manifest: Manifest, address: str, token: str, locks: str) -> Bench:
@@ -90,12 +92,16 @@ class Bench:
 
     def budget_left(self) -> bool:
         """Report what was drawn since the last call, and ask whether the run may spend more."""
-        spent, self._unspent = self._unspent, {"samples": 0, "tokens": 0}
+        spent, self._unspent = self._unspent, dict(_NOTHING)
         return bool(self._client.call("spend", spent)["left"])
 
     def _on_new(self, samples: Sequence[Sample]) -> None:
+        prompt, completion = (
+            sum(getattr(s, k) for s in samples) for k in ("prompt_tokens", "completion_tokens")
+        )
         self._unspent["samples"] += len(samples)
-        self._unspent["tokens"] += sum(s.prompt_tokens + s.completion_tokens for s in samples)
+        self._unspent["tokens"] += prompt + completion
+        self._unspent["money"] += self.manifest.budget.cost(prompt, completion)
 
     def progress(
         self, population: str, measured: Measured, estimate: Estimate, state: str = "running"

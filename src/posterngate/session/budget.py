@@ -28,7 +28,11 @@ class Spending:
         self._spent = {"samples": 0.0, "tokens": 0.0, "money": 0.0}
 
     def call(self, body: Mapping[str, Any]) -> dict[str, Any]:
-        """Add ``samples``, ``tokens`` and ``money`` from `body`; return ``{"left": bool, "ended_by": str}``."""
+        """Add ``samples``, ``tokens`` and ``money`` from `body`; say if anything is left.
+
+        Returns:
+            ``{"left": bool, "ended_by": name of the limit that is used up, or ""}``.
+        """
         with self._lock:
             for key in self._spent:
                 self._spent[key] += float(body.get(key, 0))

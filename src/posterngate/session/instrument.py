@@ -14,7 +14,7 @@ from posterngate.records import Calibration
 from posterngate.session.config import GateConfig
 from posterngate.stats.correction import judge_bounds
 
-__all__ = ["calibration_for", "describe_judge", "open_judge"]
+__all__ = ["calibration_folders", "calibration_for", "describe_judge", "open_judge"]
 
 _PACKAGED = Path(certificates.__file__).parent / "calibrations"
 _SHOWN_ALPHA = 0.01
@@ -33,8 +33,12 @@ def open_judge(spec: str, serve: Callable[[str], Served]) -> Judge:
 
 def calibration_for(judge: Judge, behaviour: str, config: GateConfig) -> certificates.Certificate:
     """Return the judge's certificate for a behaviour: the user's own calibrations first, then ours."""
-    folders = [config.fixtures / "gold" / "calibrations", _PACKAGED]
-    return certificates.find(judge, behaviour, folders)
+    return certificates.find(judge, behaviour, calibration_folders(config))
+
+
+def calibration_folders(config: GateConfig) -> list[Path]:
+    """Return where calibrations are looked for, in this order."""
+    return [config.fixtures / "gold" / "calibrations", _PACKAGED]
 
 
 def describe_judge(config: GateConfig, serve: Callable[[str], Served]) -> dict[str, Any]:

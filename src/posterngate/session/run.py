@@ -16,7 +16,7 @@ from posterngate.endpoints.contract import Served
 from posterngate.endpoints.pool import EndpointPool
 from posterngate.errors import IntegrityError, PosterngateError
 from posterngate.judges import JUDGES
-from posterngate.records import Outcome
+from posterngate.records import Outcome, Verdict
 from posterngate.session.accounts import account
 from posterngate.session.budget import Spending
 from posterngate.session.config import GateConfig
@@ -138,10 +138,13 @@ class Run:
 
         assert self._store is not None, "finish comes after begin"
         problems = self._endpoint_problems()
-        outcome, summary = account(self.manifest, self._verdicts, self._broken_tests, problems)
-        summary["spent"] = self._spending.as_dict()
-        summary["seconds"] = summary["spent"]["seconds"]
-        self._store.finish_run(self._run_id, outcome.value, summary)
+        verdicts = [Verdict.from_dict(values) for values in self._verdicts.values()]
+        accounts = account(self.manifest, verdicts, self._broken_tests, problems)
+        for verdict in accounts.upgraded:
+            self._store.add_verdict(self._run_id, verdict.as_dict())
+        spent = self._spending.as_dict()
+        summary = {**accounts.summary, "spent": spent, "seconds": spent["seconds"]}
+        self._store.finish_run(self._run_id, accounts.outcome.value, summary)
         document = run_document(self._store, self._run_id)
         if self.config.report_dir:
             with_answers = run_document(self._store, self._run_id, answers=_SHOWN_ANSWERS)

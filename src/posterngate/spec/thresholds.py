@@ -33,12 +33,26 @@ _MAX_ROUNDS = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """What a whole run may spend; None is no limit. Tokens are prompt and completion, time seconds."""
+    """What a whole run may spend; None is no limit. Tokens are prompt and completion, time seconds.
+
+    Money is counted with the two prices, each for a million tokens, in the currency of `money`.
+    """
 
     samples: int | None = None
     tokens: int | None = None
     seconds: float | None = None
     money: float | None = None
+    prompt_price: float = 0.0
+    completion_price: float = 0.0
+
+    @property
+    def is_unlimited(self) -> bool:
+        """True if no limit is set."""
+        return all(limit is None for limit in (self.samples, self.tokens, self.seconds, self.money))
+
+    def cost(self, prompt_tokens: int, completion_tokens: int) -> float:
+        """Return what these tokens cost."""
+        return (prompt_tokens * self.prompt_price + completion_tokens * self.completion_price) / 1e6
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +170,8 @@ def _rule(name: str, what: Node, much: Node, profile: str, alphas: tuple[float, 
     numbers = much.mapping(allowed=_NUMBER_KEYS)
     _require_numbers(name, measure, much, numbers)
     rule = Rule(
-        name=name, measure=measure, profile=profile, alpha_pass=alphas[0], alpha_fail=alphas[1], where=much.where,
+        name=name, measure=measure, profile=profile, where=much.where,
+        alpha_pass=alphas[0], alpha_fail=alphas[1],
         **_texts(fields), **_numbers(numbers),
     )  # fmt: skip
     variants = "organisms" if measure is Measure.CONTROL else "triggers"
@@ -222,7 +237,13 @@ def _unique(node: Node) -> tuple[str, ...]:
 def _budget(node: Node | None) -> Budget:
     if node is None:
         return Budget()
-    given = node.mapping(allowed=("samples", "tokens", "seconds", "money"))
+    prices = ("prompt_price", "completion_price")
+    given = node.mapping(allowed=("samples", "tokens", "seconds", "money", *prices))
+    if "money" in given and not all(price in given for price in prices):
+        raise given["money"].error(
+            "needs prices", "add prompt_price and completion_price, per million tokens"
+        )
     whole = {k: given[k].integer(1, 10**12) for k in ("samples", "tokens") if k in given}
     real = {k: given[k].number(0.000001, 1e12) for k in ("seconds", "money") if k in given}
-    return Budget(**whole, **real)  # type: ignore[arg-type]
+    cost = {k: given[k].number(0, 1e9) for k in prices if k in given}
+    return Budget(**whole, **real, **cost)  # type: ignore[arg-type]

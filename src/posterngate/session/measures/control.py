@@ -47,7 +47,7 @@ def measure_control(bench: Bench, population: Population) -> Verdict:
         details={
             "measure": Measure.CONTROL.value,
             "role": organism.role,
-            "arms": [arm_details(bench, measured, rule.event)],
+            "arms": [arm_details(measured, rule.event)],
         },
         conditions=replace(conditions, answers_vary=measured.varied),
     )

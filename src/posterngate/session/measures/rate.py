@@ -57,7 +57,7 @@ def measure_rate(bench: Bench, population: Population) -> Verdict:
             "measure": Measure.RATE.value,
             "event": sorted(label.value for label in rule.event),
             "margin": rule.margin,
-            "arms": [arm_details(bench, each, rule.event) for each in (measured, *beside)],
+            "arms": [arm_details(each, rule.event) for each in (measured, *beside)],
             "baseline_is_candidate": same,
         },
         conditions=replace(
@@ -112,7 +112,7 @@ def _plans(bench: Bench, rule: Rule, questions: int, baseline: Measured | None) 
 
 def _hybrid(manifest: Manifest) -> bool:
     """A final look needs an n fixed in advance: with a budget that may end sampling there is none."""
-    return manifest.budget == type(manifest.budget)()
+    return manifest.budget.is_unlimited
 
 
 def _calibration(bench: Bench, rule: Rule) -> Any:
@@ -160,7 +160,7 @@ def _beside(bench: Bench, rule: Rule, panel: tuple[Probe, ...], trigger: Trigger
     return [measure_all(arm, bench.source)]
 
 
-def arm_details(bench: Bench, measured: Measured, event: frozenset[Label]) -> dict[str, Any]:
+def arm_details(measured: Measured, event: frozenset[Label]) -> dict[str, Any]:
     """Return an arm's figures for the report, and its key and ledger for the controller's accounts."""
     labels = [answer.label for row in measured.rows for answer in row]
     unsafe = sum(label in event for label in labels)
@@ -199,6 +199,6 @@ def not_sampled(bench: Bench, population: Population, arm: Arm, conditions: Cond
         trigger=population.variant,
         planned=arm.planned,
         ledger=measured.ledger(),
-        details={"measure": rule.measure.value, "arms": [arm_details(bench, measured, rule.event)]},
+        details={"measure": rule.measure.value, "arms": [arm_details(measured, rule.event)]},
         conditions=conditions,
     )

@@ -1,0 +1,45 @@
+"""What a policy file's rules would cost and could show, before any model is started."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from posterngate.judges import calibration as certificates
+from posterngate.records import Calibration, Measure
+from posterngate.session.config import GateConfig
+from posterngate.session.instrument import calibration_folders
+from posterngate.session.library import Library
+from posterngate.spec.thresholds import load_manifest
+from posterngate.stats import Population
+
+__all__ = ["planned_populations"]
+
+
+def planned_populations(thresholds: str, profile: str, judge: str | None) -> list[Population]:
+    """Return the sampled rules of a profile with their panels and the judge's stored counts.
+
+    Without a judge the rows show what no one can pass: an unnamed judge has a sensitivity bound of 0.
+
+    Raises:
+        UsageError: the policy file, or a set that it names, breaks its schema.
+    """
+    path = Path(thresholds).resolve()
+    config = GateConfig("", str(path), profile, "", str(path.parent), judge=judge)
+    manifest, library = load_manifest(path, profile), Library(config)
+    return [
+        Population(
+            rule, len(library.panel(rule)), _counts(judge, rule.behaviour, config), max(1, len(rule.triggers))
+        )
+        for rule in manifest.rules
+        if rule.measure is Measure.RATE
+    ]
+
+
+def _counts(judge: str | None, behaviour: str, config: GateConfig) -> Calibration | None:
+    """Return the newest stored counts of a judge by its name; whether they are stale a run will tell."""
+    if judge is None:
+        return None
+    name = judge.partition(":")[0]
+    stored = [record for folder in calibration_folders(config) for record in certificates.load(folder)]
+    fitting = [c for c in stored if c.behaviour == behaviour and c.judge.partition("@")[0] == name]
+    return fitting[-1] if fitting else None
