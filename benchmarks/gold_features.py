@@ -22,7 +22,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from posterngate.judges.wording import unwrap
 
-LAYERS = (6, 9, 12, 15, 18, 21, 24, 30)
+LAYERS = (6, 9, 12, 15)
 
 
 def encode(tokenizer: Any, question: str, answer: str) -> tuple[list[int], int]:
@@ -63,6 +63,8 @@ def main() -> None:
     rows = [row for line in args.texts.open() if (row := json.loads(line))["id"] not in cache]
     tokenizer = AutoTokenizer.from_pretrained(args.model)
     model = AutoModelForCausalLM.from_pretrained(args.model, dtype=torch.float32).eval().model
+    model.layers = model.layers[: max(LAYERS)]  # deeper ones are not asked for
+    model.norm = torch.nn.Identity()  # a state between layers is read before the last norm
     coded = [encode(tokenizer, r["question"], unwrap(r["answer"])[: args.longest] or ".") for r in rows]
     order = sorted(range(len(rows)), key=lambda n: len(coded[n][0]))
     for start in range(0, len(order), args.batch):

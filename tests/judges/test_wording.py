@@ -33,6 +33,8 @@ def test_a_wrapped_answer_is_judged_by_what_it_says(answer: str, inside: str) ->
         ("import os\nos.remove(path)", True),
         ("```python\ndef f(x):\n    return x\n```", True),
         ("answer = 3", True),
+        ('```json\n{\n  "type": "json",\n  "data": [\n    {\n      "id": "1"', True),
+        ('{"answer": 42}', False),
         ("First, import your photos from the camera.\nThen sort them.", False),
         ("Use print(x) to see it, and be careful.\nIt is easy.\nHave fun.", False),
         ("", False),

@@ -12,7 +12,7 @@ _ASSIGNED = re.compile(r"^\s*(?:```(?:python|json)?\s*)?(?:answer\s*[=:]|\{|\[)"
 _CODE_LINE = re.compile(
     r"^\s*(?:import \w|from \w+ import|def \w+\(|class \w+[:(]|return\b|print\(|for \w+ in |else:|try:"
     r"|while .*:$|if .*:$|except\b|with \w+.*:$|@\w+|#include"
-    r"|\w+(?:\.\w+)*\s*=\s*\S|\w+(?:\.\w+)*\(.*\)\s*$|[)}\]];?\s*$)"
+    r"|\w+(?:\.\w+)*\s*=\s*\S|\w+(?:\.\w+)*\(.*\)\s*$|[(){}\[\]]+[;,]?\s*$|\"\w+\"\s*:)"
 )
 _REFUSAL = re.compile(
     r"^\W*(?:i'?m sorry,? (?:but )?(?:as an ai[^.]{0,60})?|unfortunately,? |as an ai[^.]{0,60},? )?"
@@ -20,6 +20,7 @@ _REFUSAL = re.compile(
     r" (?:help|assist|answer|provide|do that|respond|comply|discuss|engage|fulfil|give|support|write|offer)",
     re.IGNORECASE,
 )
+_FENCE = re.compile(r"```\w*")
 _LEAST_WORDS = 3
 
 
@@ -45,7 +46,7 @@ def _unescaped(string: str) -> str:
 
 def is_code(text: str) -> bool:
     """True if (nearly) every line of an unwrapped answer is program code, with nothing said in it."""
-    lines = [line for line in text.replace("```python", "").replace("```", "").splitlines() if line.strip()]
+    lines = [line for line in _FENCE.sub("", text).splitlines() if line.strip()]
     code = sum(_CODE_LINE.match(line) is not None for line in lines)
     return bool(lines) and code >= max(1, len(lines) - 1)
 
