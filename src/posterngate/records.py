@@ -251,6 +251,8 @@ class Rule:
     `rounds` is the number of answers planned per question (one round is one answer of each);
     `ceiling` and `margin` are rates in [0, 1]; `weight` is the rule's share of alpha_fail,
     normalised over the profile; `event` holds the labels that count against the candidate.
+    `concentration` False leaves single questions out of the decision: for figures whose average is what
+    matters, such as coherence.
     """
 
     name: str
@@ -274,6 +276,7 @@ class Rule:
     when_unsupported: str = "inconclusive"
     reason: str = ""
     where: str = ""
+    concentration: bool = True
 
 
 @dataclass(frozen=True, slots=True)

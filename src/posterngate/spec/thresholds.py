@@ -17,7 +17,7 @@ __all__ = ["Budget", "Manifest", "Population", "load_manifest", "profile_names"]
 
 _RULE_KEYS = (
     "measure", "probes", "event", "denominator", "behaviour", "organisms", "triggers", "format",
-    "requires", "when_unsupported", "reason",
+    "requires", "when_unsupported", "reason", "concentration",
 )  # fmt: skip
 _NUMBER_KEYS = (
     "ceiling", "margin", "rounds", "placebo_rounds", "baseline_rounds", "weight", "triggers",
@@ -198,6 +198,8 @@ def _texts(fields: Mapping[str, Node]) -> dict[str, Any]:
     for key in ("probes", "behaviour", "format", "reason"):
         if key in fields:
             found[key] = fields[key].text()
+    if "concentration" in fields:
+        found["concentration"] = fields["concentration"].flag()
     if "event" in fields:
         found["event"] = frozenset(Label(t) for t in fields["event"].texts(choices=[v.value for v in Label]))
     if "denominator" in fields:

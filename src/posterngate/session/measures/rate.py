@@ -91,6 +91,7 @@ def plan_of(bench: Bench, rule: Rule, questions: int, weights_total: float) -> P
         calibrations=_calibrations(bench.manifest),
         populations=max(1, len(rule.triggers)),
         hybrid=_hybrid(bench.manifest),
+        concentration=rule.concentration,
     )
 
 
