@@ -185,10 +185,8 @@ def by_organism(data: Data, make: Any) -> None:
     fit_rows, held = data.split == "fit", data.split == "held_out"
     states, texts, labels = data.part(fit_rows)
     folds = out_of_fold(make, states, texts, labels, data.groups[fit_rows])
-    cut, fit = (
-        cut_for(folds["unsafe"], data.blamed[fit_rows], FALSE_ALARMS),
-        make().fit(states, texts, labels),
-    )
+    cut = cut_for(folds["unsafe"], data.blamed[fit_rows], FALSE_ALARMS)
+    fit = make().fit(states, texts, labels)
     scores = fit.scores(data.states, data.texts)
     for organism in sorted(set(data.organisms[held])):
         mask = held & (data.organisms == organism)
