@@ -1,7 +1,7 @@
 """The build step that puts the gate's own files into the wheel; everything else stands in pyproject.toml.
 
 Safety tests, fixtures and policy lie beside `src`, where this repository uses them as its first user.
-An installed package needs them too: judges read their rubrics there, and `posterngate init` copies from there.
+An installed package needs them too: judges read their rubrics there, and `posterngate init` copies them.
 """
 
 from pathlib import Path
