@@ -16,8 +16,11 @@ __all__ = ["COMMANDS", "main"]
 COMMANDS = {
     "calibrate": "posterngate.cli.calibrate",
     "diff": "posterngate.cli.diff",
+    "doctor": "posterngate.cli.doctor",
     "evidence": "posterngate.cli.evidence",
     "history": "posterngate.cli.history",
+    "init": "posterngate.cli.init",
+    "lint": "posterngate.cli.lint",
     "models": "posterngate.cli.models",
     "plan": "posterngate.cli.plan",
     "report": "posterngate.cli.report",
@@ -31,9 +34,13 @@ COMMANDS = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code (4 for a usage error, 1 for any other of ours)."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    if arguments[:1] == ["run"]:  # everything behind `run` belongs to pytest, its options included
+    helping = arguments[1:] in (["-h"], ["--help"])
+    if arguments[:1] == ["run"] and not helping:  # everything behind `run` belongs to pytest, its options too
         return _guarded(importlib.import_module(COMMANDS["run"]), argparse.Namespace(rest=arguments[1:]))
-    args = _parser(arguments).parse_args(arguments)
+    try:
+        args = _parser(arguments).parse_args(arguments)
+    except SystemExit as stop:  # argparse has printed: help ends with 0, a misuse with its own 2
+        return 4 if stop.code else 0
     return _guarded(args.module, args)
 
 
