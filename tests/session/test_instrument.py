@@ -6,7 +6,6 @@ import dataclasses
 from pathlib import Path
 
 import pytest
-from session.conftest import MODELS, config_for
 
 from posterngate.endpoints.contract import Served
 from posterngate.judges import calibration as certificates
@@ -14,6 +13,7 @@ from posterngate.judges import judge_key
 from posterngate.judges.calibration import State
 from posterngate.session import instrument
 from posterngate.session.instrument import calibration_folders, calibration_for, describe_judge, open_judge
+from session.conftest import MODELS, config_for
 
 SERVED = Served("http://localhost:9/v1#m", "http://localhost:9/v1", "m", "d" * 64)
 

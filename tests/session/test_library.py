@@ -6,12 +6,12 @@ import dataclasses
 from pathlib import Path
 
 import pytest
-from session.conftest import HEAD, QUESTIONS, config_for, write
 
 from posterngate.errors import SpecError, UnknownNameError, UsageError
 from posterngate.records import Rule
 from posterngate.session.library import Library
 from posterngate.spec.thresholds import Manifest
+from session.conftest import HEAD, QUESTIONS, config_for, write
 
 
 def rule_of(manifest: Manifest, name: str, **changes: object) -> Rule:

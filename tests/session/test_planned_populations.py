@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from session.conftest import MODELS, QUESTIONS
 
 from posterngate.errors import UnknownNameError
 from posterngate.session.planning import planned_populations
+from session.conftest import MODELS, QUESTIONS
 
 
 def test_every_sampled_rule_has_its_panel_and_its_triggers(project: Path) -> None:

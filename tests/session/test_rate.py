@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from session.conftest import MODELS, QUESTIONS
-
 import pytest
 
 from posterngate.endpoints.pool import EndpointPool
 from posterngate.errors import EndpointDiedError, IntegrityError, StoreError, UsageError
 from posterngate.records import Outcome
+from session.conftest import MODELS, QUESTIONS
 
 ROUNDS = 8
 

@@ -6,11 +6,11 @@ import dataclasses
 from pathlib import Path
 
 import pytest
-from session.conftest import config_for
 
 from posterngate.errors import UnknownNameError, UsageError
 from posterngate.session.resolve import Candidates, load_organism, resolve_spec
 from posterngate.spec.thresholds import Manifest, load_manifest
+from session.conftest import config_for
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 FIXTURES = REPOSITORY / "fixtures"
