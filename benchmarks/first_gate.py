@@ -96,7 +96,10 @@ class Runner:
         """Return every stored answer by sample id."""
         engine = create_engine(f"sqlite:///{self.work / store}")
         with engine.connect() as connection:
-            return {row[0]: row[1] for row in connection.execute(text("select sample_id, text from posterngate_samples"))}
+            return {
+                row[0]: row[1]
+                for row in connection.execute(text("select sample_id, text from posterngate_samples"))
+            }
 
 
 def cold(runner: Runner) -> dict[str, Any]:

@@ -18,8 +18,6 @@ from posterngate.judges import calibration, judge_key
 from posterngate.judges.scripted import ScriptedJudge
 from posterngate.records import Calibration
 
-pytest_plugins = ["pytester"]
-
 MODELS = '''
 """Scripted models and a scripted judge of the test project."""
 

@@ -29,18 +29,22 @@ COMMANDS = {
     "train": "posterngate.cli.train",
 }
 """Command name → module with `add_arguments(parser)`, `run(args) -> exit code` and a docstring."""
+_USAGE = 4
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code (4 for a usage error, 1 for any other of ours)."""
+    """Run one command and return its exit code (4 for a usage error, 1 for any other of ours).
+
+    argparse would end the process itself, with 2 for wrong arguments: here those are a usage error too.
+    """
     arguments = list(sys.argv[1:] if argv is None else argv)
-    helping = arguments[1:] in (["-h"], ["--help"])
-    if arguments[:1] == ["run"] and not helping:  # everything behind `run` belongs to pytest, its options too
+    asks_help = arguments[1:] in (["-h"], ["--help"])
+    if arguments[:1] == ["run"] and not asks_help:  # what stands behind `run` belongs to pytest
         return _guarded(importlib.import_module(COMMANDS["run"]), argparse.Namespace(rest=arguments[1:]))
     try:
         args = _parser(arguments).parse_args(arguments)
-    except SystemExit as stop:  # argparse has printed: help ends with 0, a misuse with its own 2
-        return 4 if stop.code else 0
+    except SystemExit as end:  # 0 after --help and --version
+        return _USAGE if end.code else 0
     return _guarded(args.module, args)
 
 
@@ -49,7 +53,7 @@ def _guarded(module: ModuleType, args: argparse.Namespace) -> int:
         return int(module.run(args))
     except UsageError as error:
         print(f"ERROR: {error}", file=sys.stderr)
-        return 4
+        return _USAGE
     except PosterngateError as error:
         print(f"ERROR: {error}", file=sys.stderr)
         return 1

