@@ -47,11 +47,16 @@ class JudgeUnreadable(JudgeError):
 
 @dataclass(frozen=True, slots=True)
 class ModelAddress:
-    """Where a judge model is served: an OpenAI-compatible `base_url`, the served name, and a key."""
+    """Where a judge model is served: an OpenAI-compatible `base_url`, the served name, and a key.
+
+    `identity` is the served model's digest where it is known; it, and not an address that may change from
+    run to run, is then part of the judge's hash.
+    """
 
     base_url: str
     model: str
     api_key: str | None = None
+    identity: str = ""
 
 
 Connect = Callable[[str], ModelAddress]

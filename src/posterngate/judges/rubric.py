@@ -66,7 +66,9 @@ class RubricJudge:
             raise UsageError(f"readout={readout!r} is not known. Valid: {', '.join(READOUTS)}")
         self.model = address.model
         self.rubrics = rubrics or load_rubrics(fixtures("rubrics"))
-        self.hash = content_hash([self.rubrics.hash, address.base_url, address.model, readout])
+        self.hash = content_hash(
+            [self.rubrics.hash, address.identity or address.base_url, address.model, readout]
+        )
         self._readout = readout
         self._retry = retry or Retry()
         self._clients = Clients(address, timeout_s, concurrency)

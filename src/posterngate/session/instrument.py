@@ -26,7 +26,7 @@ def open_judge(spec: str, serve: Callable[[str], Served]) -> Judge:
     def connect(model: str) -> ModelAddress:
         served = serve(model)
         key = os.environ.get(served.api_key_env) if served.api_key_env else None
-        return ModelAddress(served.base_url, served.model, key)
+        return ModelAddress(served.base_url, served.model, key, served.digest)
 
     return build_judge(spec, connect)
 
@@ -49,6 +49,7 @@ def describe_judge(config: GateConfig, serve: Callable[[str], Served]) -> dict[s
     found = {name: calibration_for(judge, name, config) for name in judge.behaviours}
     return {
         "key": judge_key(judge),
+        "digest": judge.hash,
         "calibrations": [_shown(c.calibration) for c in found.values() if c.calibration is not None],
         "states": {name: c.state.value for name, c in found.items()},
     }

@@ -14,7 +14,7 @@ from typing import Any
 from posterngate.endpoints.broker import Broker
 from posterngate.endpoints.contract import Served
 from posterngate.endpoints.pool import EndpointPool
-from posterngate.errors import IntegrityError, PosterngateError
+from posterngate.errors import IntegrityError, PosterngateError, UsageError
 from posterngate.judges import JUDGES
 from posterngate.records import Outcome, Verdict
 from posterngate.session.accounts import account
@@ -101,7 +101,7 @@ class Run:
     def _info(self, served: Mapping[str, Served], argv: list[str]) -> RunInfo:
         candidate = served[self._candidates.candidate]
         baseline = served.get(self._candidates.baseline or "")
-        judge = describe_judge(self.config, self._pool.serve)
+        judge = describe_judge(self.config, self._serve_judge_model)
         return RunInfo(
             run_id="",
             started=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -110,7 +110,7 @@ class Run:
             baseline=self._candidates.baseline or "",
             baseline_digest=baseline.digest if baseline else "",
             judge=self.config.judge or "",
-            judge_hash=str(judge.get("key", "")),
+            judge_hash=str(judge.get("digest", "")),
             profile=self.config.profile,
             thresholds_hash=self.manifest.hash,
             manifest_seed=self.manifest.manifest_seed,
@@ -119,6 +119,17 @@ class Run:
             commit=_commit(Path(self.config.root)),
             details={"judge": judge, "endpoints": {spec: dict(s.description) for spec, s in served.items()}},
         )
+
+    def _serve_judge_model(self, spec: str) -> Served:
+        """Serve a judge's model; a candidate that answers as its own judge would clear itself."""
+        served = self._pool.serve(spec)
+        candidate = self._pool.serve(self._candidates.candidate)
+        asks_it = (self.config.judge or "").partition(":")[0] != "embedded"
+        if asks_it and (served.base_url, served.model) == (candidate.base_url, candidate.model):
+            raise UsageError(
+                f"gate_judge={self.config.judge}: the candidate is its own judge; name another model"
+            )
+        return served
 
     def add_report(self, nodeid: str, verdict: dict[str, Any] | None, failed: bool) -> None:
         """Take one phase's report: its verdict if it carries one, and whether it failed."""
