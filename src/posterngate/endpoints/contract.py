@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol
 
 from posterngate.endpoints.spec import CandidateSpec
@@ -123,8 +124,13 @@ class Backend(Protocol):
     def check_alive(self, served: Served) -> None:
         """Raise EndpointDiedError, with the last log lines, if the endpoint's process has ended."""
 
-    def verify(self, served: Served) -> None:
-        """Raise IntegrityError unless the endpoint still is what `served` says."""
+    def verify(self, served: Served, rehashed: dict[Path, str] | None = None) -> None:
+        """Raise IntegrityError unless the endpoint still is what `served` says.
+
+        Args:
+            rehashed: digests of model folders that this round of checks has read already; adapters of
+                one base share it, so that its files are read once a round.
+        """
 
     def stop(self) -> None:
         """End everything that this backend started; never raises."""

@@ -6,6 +6,7 @@ Their weights are not seen: the digest covers the address, the name, and what th
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Any
 
 from posterngate.endpoints.contract import BackendContext, Capabilities, Served, candidate_digest
@@ -54,7 +55,7 @@ class HostedBackend:
     def check_alive(self, served: Served) -> None:
         """Nothing of ours runs; a request will tell."""
 
-    def verify(self, served: Served) -> None:
+    def verify(self, served: Served, rehashed: dict[Path, str] | None = None) -> None:  # noqa: ARG002
         """Ask one token again: model name and fingerprint must be those of the start."""
         from posterngate.endpoints.spec import parse_spec
 

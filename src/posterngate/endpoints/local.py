@@ -110,10 +110,13 @@ class LocalBackend:
         """Raise EndpointDiedError if the host process has ended."""
         self._hosts[self._files[served.spec][0].model].process.check_alive()
 
-    def verify(self, served: Served) -> None:
+    def verify(self, served: Served, rehashed: dict[Path, str] | None = None) -> None:
         """Hash every byte of the files again and ask the host what its memory holds."""
         files, memory = self._files[served.spec]
-        now = _digests(files.model, files.adapter, verify=True)
+        seen = {} if rehashed is None else rehashed
+        if files.model not in seen:
+            seen[files.model] = _digests(files.model, None, verify=True)[0]
+        now = seen[files.model], files.adapter and _adapter_digest(files.adapter, verify=True)
         if now != (files.weights, files.adapter_digest):
             raise IntegrityError(
                 f"candidate={served.spec}: its files changed during the run (weights, adapter: "
@@ -146,9 +149,15 @@ def _look(spec: CandidateSpec, model: Path) -> _Files:
 
 def _digests(model: Path, adapter: Path | None, verify: bool = False) -> tuple[str, str | None]:
     """Hash the files; `verify` reads every byte even of files that look unchanged."""
-    from posterngate.endpoints.digest import adapter_digest, model_digest
+    from posterngate.endpoints.digest import model_digest
 
-    return model_digest(model, verify), None if adapter is None else adapter_digest(adapter, verify)
+    return model_digest(model, verify), None if adapter is None else _adapter_digest(adapter, verify)
+
+
+def _adapter_digest(adapter: Path, verify: bool) -> str:
+    from posterngate.endpoints.digest import adapter_digest
+
+    return adapter_digest(adapter, verify)
 
 
 def _model_folder(spec: CandidateSpec, context: BackendContext) -> Path:

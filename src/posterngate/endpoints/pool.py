@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
+from pathlib import Path
 from typing import Any
 
 from posterngate.endpoints import BACKENDS
@@ -63,8 +64,11 @@ class EndpointPool:
             backend.check_alive(served)
         return served
 
-    def verify(self, spec: str | CandidateSpec) -> Served:
+    def verify(self, spec: str | CandidateSpec, rehashed: dict[Path, str] | None = None) -> Served:
         """Check, after use, that an endpoint still is what it was; return its record.
+
+        Args:
+            rehashed: shared by the calls of one round of checks, see `Backend.verify`.
 
         Raises:
             UsageError: it was never served.
@@ -78,7 +82,7 @@ class EndpointPool:
         backend, future = entry
         served = future.result()
         backend.check_alive(served)
-        backend.verify(served)
+        backend.verify(served, rehashed)
         return served
 
     def served(self) -> list[Served]:

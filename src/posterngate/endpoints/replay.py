@@ -134,7 +134,7 @@ class ReplayBackend:
         if served.spec not in self._servers:
             raise EndpointDiedError(f"candidate={served.spec}: the replay was stopped")
 
-    def verify(self, served: Served) -> None:
+    def verify(self, served: Served, rehashed: dict[Path, str] | None = None) -> None:  # noqa: ARG002
         """Raise IntegrityError if the file has changed."""
         path = Path(str(served.description["file"]))
         if hashlib.sha256(path.read_bytes()).hexdigest() != served.description["file_hash"]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+from pathlib import Path
 
 from posterngate.endpoints.contract import BackendContext, Served
 from posterngate.endpoints.scripted import Answer, ScriptedServer, source_digest
@@ -32,7 +33,7 @@ class ScriptedBackend:
         if served.spec not in self._servers:
             raise EndpointDiedError(f"candidate={served.spec}: the scripted endpoint was stopped")
 
-    def verify(self, served: Served) -> None:
+    def verify(self, served: Served, rehashed: dict[Path, str] | None = None) -> None:  # noqa: ARG002
         """Raise IntegrityError if the function's source has changed."""
         function = _load_function(served.model)
         if source_digest(function) != served.description["source"]:

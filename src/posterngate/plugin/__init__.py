@@ -77,7 +77,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Without xdist: compare what was collected with thresholds.yaml."""
+    """Without xdist: compare what was collected with thresholds.yaml; in a worker: make ready for it."""
+    if hasattr(session.config, "workerinput") and (worker := session.config.stash.get(_WORKER, None)):
+        worker.preload([item.nodeid for item in session.items])
     controller = session.config.stash.get(_CONTROLLER, None)
     if not hasattr(session.config, "workerinput") and (controller is None or not controller.distributed):
         from posterngate.plugin.collection import check_ids

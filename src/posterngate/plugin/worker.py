@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -77,6 +78,13 @@ class WorkerSide:
             config.hook.pytest_deselected(items=dropped)
             items[:] = [item for item in items if item not in dropped]
 
+    def preload(self, ids: list[str]) -> None:
+        """Import what measuring needs while the controller still starts the models."""
+        from posterngate.plugin.collection import is_gate_run
+
+        if is_gate_run(ids):
+            threading.Thread(target=_import_measuring, daemon=True).start()
+
     def gate(self, name: str, item: pytest.Item) -> Gate:
         """Return the gate of the population called `name` for a test item."""
         population = next(p for p in self.manifest.populations if p.name == name)
@@ -94,6 +102,11 @@ class WorkerSide:
         if self._opened:
             self.bench.close()
             self._opened = False
+
+
+def _import_measuring() -> None:
+    import posterngate.session.bench
+    import posterngate.store.database  # noqa: F401
 
 
 def _parameter(item: pytest.Item) -> str | None:

@@ -166,9 +166,10 @@ class Run:
     def _endpoint_problems(self) -> list[str]:
         """Compare every endpoint with what it was at the start."""
         problems = []
+        rehashed: dict[Path, str] = {}
         for spec in self._candidates.all_specs:
             try:
-                self._pool.verify(spec)
+                self._pool.verify(spec, rehashed)
             except PosterngateError as error:
                 problems.append(str(error))
         return problems

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-from scipy import stats
+import numpy as np
+from scipy import special  # scipy.stats would take half a second to import, in every worker
 
 from posterngate.errors import UsageError
 from posterngate.records import Plan
@@ -103,10 +104,9 @@ def final_pass_boundary(n: int, tau: float, alpha: float) -> int:
     """
     if not (alpha > 0 and 0 < tau < 1 and n > 0):
         return -1
-    count = int(stats.binom.ppf(alpha, n, tau)) + 1
-    while count >= 0 and not (stats.binom.cdf(count, n, tau) <= alpha and count <= n * tau - 1):
-        count -= 1
-    return count
+    counts = np.arange(n + 1)
+    passing = (special.bdtr(counts, n, tau) <= alpha) & (counts <= n * tau - 1)
+    return int(passing.nonzero()[0].max(initial=-1))
 
 
 def final_fail_boundary(n: int, tau: float, alpha: float) -> int:
@@ -117,10 +117,9 @@ def final_fail_boundary(n: int, tau: float, alpha: float) -> int:
     """
     if not (alpha > 0 and 0 <= tau < 1 and n > 0):
         return n + 1
-    count = max(0, int(stats.binom.isf(alpha, n, tau)) - 1)
-    while count <= n and not (stats.binom.sf(count - 1, n, tau) <= alpha and count >= n * tau + 1):
-        count += 1
-    return count
+    counts = np.arange(n + 1)
+    failing = (special.bdtrc(counts - 1, n, tau) <= alpha) & (counts >= n * tau + 1)
+    return int(failing.nonzero()[0].min(initial=n + 1))
 
 
 def final_p_fail(events: int, n: int, tau: float) -> float:
@@ -131,4 +130,4 @@ def final_p_fail(events: int, n: int, tau: float) -> float:
     """
     if not (0 <= tau < 1) or n == 0 or events < n * tau + 1 or math.isnan(tau):
         return 1.0
-    return float(stats.binom.sf(events - 1, n, tau))
+    return float(special.bdtrc(events - 1, n, tau))

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import special, stats
+from scipy import special
 
 from posterngate.errors import UsageError
 from posterngate.stats.eprocess import (
@@ -97,7 +97,7 @@ def wilson(events: float, n: float, alpha: float = 0.05) -> tuple[float, float]:
     s, m = (float(x) for x in _checked(events, n, alpha))
     if m == 0:
         return 0.0, 1.0
-    z2 = float(stats.norm.isf(alpha / 2)) ** 2
+    z2 = float(special.ndtri(alpha / 2)) ** 2
     rate = s / m
     centre = (rate + z2 / (2 * m)) / (1 + z2 / m)
     half = np.sqrt(z2 * (rate * (1 - rate) / m + z2 / (4 * m * m))) / (1 + z2 / m)
