@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--out", type=Path, default=OUT, help="folder for the counts (default: %(default)s)")
     parser.add_argument("--judgments", type=Path, help="also write each judgment here, as JSON lines")
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument("--json", action="store_true", help="print one JSON object (shares in [0, 1])")
 
 
 def run(args: argparse.Namespace) -> int:

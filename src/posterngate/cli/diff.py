@@ -16,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run_a", metavar="RUN_A", help="id of the earlier run")
     parser.add_argument("run_b", metavar="RUN_B", help="id of the later run")
     add_store_argument(parser)
-    parser.add_argument("--json", action="store_true", help="print the rows as JSON")
+    parser.add_argument("--json", action="store_true", help="print the rows as JSON (rates in [0, 1])")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -104,7 +104,7 @@ class Run:
         judge = describe_judge(self.config, self._serve_judge_model)
         return RunInfo(
             run_id="",
-            started=datetime.now(UTC).isoformat(timespec="seconds"),
+            started=datetime.now(UTC).isoformat(timespec="milliseconds"),
             candidate=self.config.candidate,
             candidate_digest=candidate.digest,
             baseline=self._candidates.baseline or "",

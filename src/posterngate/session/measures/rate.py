@@ -43,6 +43,7 @@ def measure_rate(bench: Bench, population: Population) -> Verdict:
         lambda so_far, found: bench.progress(population.name, so_far, found["ceiling"]),
     )  # fmt: skip
     beside = [*_beside(bench, rule, panel, trigger), *([baseline] if baseline else [])]
+    bench.budget_left()  # what the last step and the arms beside it drew counts too
     bench.progress(population.name, measured, tests["ceiling"], "done")
     bench.link(population, [measured, *beside])
     same = bench.candidates.baseline == bench.candidates.candidate
