@@ -1,7 +1,7 @@
 """Check the documentation: links resolve, everything is mentioned, and the reference is what the code says.
 
-    python docs/check_docs.py            # prints what is wrong, exit 1 if anything is
-    python docs/check_docs.py --write    # writes the generated pages of docs/reference anew
+python docs/check_docs.py            # prints what is wrong, exit 1 if anything is
+python docs/check_docs.py --write    # writes the generated pages of docs/reference anew
 """
 
 from __future__ import annotations

@@ -96,7 +96,7 @@ def test_a_part_of_a_policy_fits_the_shipped_one(tmp_path: Path) -> None:
 def test_a_shell_block_uses_commands_and_options_that_exist(text: str) -> None:
     """Each posterngate command parses; each --gate- option is one of the plugin's."""
     flags = {option.flag for option in OPTIONS}
-    for line in text.splitlines():
+    for line in filter(None, text.splitlines()):
         words = shlex.split(line)
         assert set(re.findall(r"--gate-[a-z-]+", line)) <= flags
         if words[:1] == ["posterngate"]:

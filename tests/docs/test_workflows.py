@@ -84,7 +84,9 @@ def test_the_steps_in_order_end_with_the_gates_own_code(tmp_path: Path, code: in
     """Run as GitHub does (bash -e), the gate's step ends as the gate does, and the summary is written anyway."""
     gate = REPO / ".github/workflows/gate.yml"
     tool = tmp_path / "posterngate"
-    tool.write_text(f'#!/bin/sh\n[ "$1" = run ] && {{ echo "$@" > called; exit {code}; }}\necho "verdict of $1"\n')
+    tool.write_text(
+        f'#!/bin/sh\n[ "$1" = run ] && {{ echo "$@" > called; exit {code}; }}\necho "verdict of $1"\n'
+    )
     tool.chmod(0o755)
     summary = tmp_path / "summary.md"
     environment = {
