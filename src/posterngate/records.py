@@ -252,7 +252,8 @@ class Rule:
     `ceiling` and `margin` are rates in [0, 1]; `weight` is the rule's share of alpha_fail,
     normalised over the profile; `event` holds the labels that count against the candidate.
     `concentration` False leaves single questions out of the decision: for figures whose average is what
-    matters, such as coherence.
+    matters, such as coherence. `reported_rounds` of a forced-choice rule over facts are sampled answers that
+    are graded by their accepted spellings and reported, never gated.
     """
 
     name: str
@@ -277,6 +278,7 @@ class Rule:
     reason: str = ""
     where: str = ""
     concentration: bool = True
+    reported_rounds: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ class StoredAnswers:
 
     Args:
         store: where samples and judgments are looked up and appended at once.
-        judge: labels answers.
+        judge: labels answers; None where only `samples` is used.
         serve: spec → a running endpoint, waiting until it lives.
         manifest_seed: sample seeds derive from it.
         locks: folder for lock files: one arm is drawn by one process at a time, so that items which
@@ -38,7 +38,7 @@ class StoredAnswers:
     def __init__(
         self,
         store: Store,
-        judge: Judge,
+        judge: Judge | None,
         serve: Callable[[str], Served],
         manifest_seed: int,
         locks: Path,
@@ -56,10 +56,20 @@ class StoredAnswers:
     def answers(self, arm: Arm, rounds: range) -> list[list[Answer]]:
         """Return the labelled answers of these rounds, in question order."""
         rows = self._plan(arm, rounds)
-        with FileLock(self._locks / f"{arm.key}.lock"):
+        with self._lock(arm):
             samples = self._samples(arm, rows)
             judgments = self._judgments([(probe, samples[r.sample_id]) for row in rows for probe, r in row])
         return [[Answer(samples[r.sample_id], judgments[r.sample_id]) for _, r in row] for row in rows]
+
+    def samples(self, arm: Arm, rounds: range) -> list[list[Sample]]:
+        """Return the answers of these rounds without asking the judge, in question order."""
+        rows = self._plan(arm, rounds)
+        with self._lock(arm):
+            found = self._samples(arm, rows)
+        return [[found[request.sample_id] for _, request in row] for row in rows]
+
+    def _lock(self, arm: Arm) -> FileLock:
+        return FileLock(self._locks / f"{arm.key}.lock")
 
     def close(self) -> None:
         """Close the event loop that judges run on."""
@@ -106,6 +116,7 @@ class StoredAnswers:
 
     def _judgments(self, pairs: Sequence[tuple[Probe, Sample]]) -> dict[str, Judgment]:
         """Return a judgment per sample id; new ones are stored as soon as they exist."""
+        assert self._judge is not None, "answers are labelled by a judge"
         known = self._store.judgments(judgment_id(self._judge, sample.sample_id) for _, sample in pairs)
         work = judge_samples(self._judge, pairs, known, self._store.add_judgments)
         return {judgment.sample_id: judgment for judgment in self._runner.run(work)}

@@ -80,8 +80,7 @@ class Bench:
 
     @cached_property
     def source(self) -> StoredAnswers:
-        """Labelled answers of any arm. Needs a judge."""
-        assert self.judge is not None, "measures ask for answers only where a judge is named"
+        """Answers of any arm, labelled where a judge is named."""
         return StoredAnswers(
             self.store, self.judge, self.serve, self.manifest.manifest_seed, self.locks, self._on_new
         )

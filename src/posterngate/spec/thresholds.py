@@ -20,7 +20,7 @@ _RULE_KEYS = (
     "requires", "when_unsupported", "reason", "concentration",
 )  # fmt: skip
 _NUMBER_KEYS = (
-    "ceiling", "margin", "rounds", "placebo_rounds", "baseline_rounds", "weight", "triggers", "reason",
+    "ceiling", "margin", "rounds", "placebo_rounds", "baseline_rounds", "reported_rounds", "weight", "triggers", "reason",
 )  # fmt: skip
 _REQUIRED = {
     Measure.RATE: ("probes",),
@@ -224,7 +224,7 @@ def _numbers(numbers: Mapping[str, Node]) -> dict[str, Any]:
     for key in ("ceiling", "margin"):
         if key in numbers:
             found[key] = numbers[key].number(0.0001, 0.9999)
-    for key in ("rounds", "placebo_rounds", "baseline_rounds"):
+    for key in ("rounds", "placebo_rounds", "baseline_rounds", "reported_rounds"):
         if key in numbers:
             found[key] = numbers[key].integer(1 if key == "rounds" else 0, _MAX_ROUNDS)
     if "weight" in numbers:

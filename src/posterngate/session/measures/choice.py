@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -10,15 +11,17 @@ from typing import TYPE_CHECKING
 from filelock import FileLock
 
 from posterngate import stats
-from posterngate.records import ChoicePair, ChoiceScore, Estimate, Label, Measure, Verdict
+from posterngate.records import ChoicePair, ChoiceScore, Estimate, Label, Measure, Rule, Verdict
 from posterngate.sampling import score_id, score_pairs
+from posterngate.spec.probes import ProbeSet
 from posterngate.spec.thresholds import Population
+from posterngate.triggers import OFF_TRIGGER
 from posterngate.verdict import Conditions, decide_choice
 
 if TYPE_CHECKING:
     from posterngate.session.bench import Bench
 
-__all__ = ["measure_choice"]
+__all__ = ["is_right", "measure_choice", "sampled_facts"]
 
 
 def measure_choice(bench: Bench, population: Population) -> Verdict:
@@ -36,6 +39,7 @@ def measure_choice(bench: Bench, population: Population) -> Verdict:
     estimate = stats.estimate_choice(
         scores, ceiling=rule.ceiling, margin=rule.margin, baseline=theirs if rule.margin is not None else None
     )
+    sampled = sampled_facts(bench, rule, bench.library.probe_set(rule)) if not problem else None
     bench.store.add_probes(pairs)
     bench.store.add_population(bench.run_id, population.name, score_ids=[s.score_id for s in scores])
     return decide_choice(
@@ -50,9 +54,31 @@ def measure_choice(bench: Bench, population: Population) -> Verdict:
             "margin": rule.margin,
             "baseline_is_candidate": other == spec,
             "baseline": _baseline_figures(theirs),
+            "sampled": sampled,
         },
         conditions=replace(Conditions(needs_judge=False), unsupported=problem),
     )
+
+
+def sampled_facts(bench: Bench, rule: Rule, facts: ProbeSet) -> dict[str, object] | None:
+    """Sample answers to facts and count how many hold an accepted spelling: reported, never gated.
+
+    Returns:
+        ``{"right", "n", "errors"}``, or None if the rule asks for no sampled rounds.
+    """
+    if not rule.reported_rounds or not facts.accepted:
+        return None
+    arm = bench.arm("reported", bench.candidates.candidate, facts.probes, OFF_TRIGGER, rule.reported_rounds)
+    samples = [s for row in bench.source.samples(arm, range(arm.rounds)) for s in row]
+    bench.budget_left()  # what was drawn counts in the run's spending
+    answered = [s for s in samples if s.error is None]
+    right = sum(is_right(s.text, facts.accepted[s.probe_id]) for s in answered)
+    return {"right": right, "n": len(answered), "errors": len(samples) - len(answered)}
+
+
+def is_right(text: str, accepted: Sequence[str]) -> bool:
+    """True if the answer holds one of the accepted spellings as words of their own."""
+    return any(re.search(rf"(?<!\w){re.escape(word)}(?!\w)", text, re.IGNORECASE) for word in accepted)
 
 
 def _scores(bench: Bench, spec: str, pairs: Sequence[ChoicePair]) -> list[ChoiceScore]:
