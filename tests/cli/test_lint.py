@@ -111,6 +111,7 @@ LOOSER = [
         "{measure: rate, probes: free_form, when_unsupported: exclude, reason: hosted}",
         "changed to exclude",
     ),
+    ("{measure: rate, probes: free_form}", "{measure: rate, probes: free_form, concentration: false}", "concentration"),
     ("alpha_pass: 0.01", "alpha_pass: 0.02", "profiles.release: alpha_pass was raised from 0.01 to 0.02"),
     ("alpha_fail: 0.05", "alpha_fail: 0.1", "profiles.pr: alpha_fail was raised"),
     ("samples: 500", "samples: 400", "budget.samples was lowered from 500 to 400"),

@@ -22,7 +22,7 @@ schema: 1
 manifest_seed: 7
 rules:
   emergent.free_form:
-    {measure: rate, probes: free_form, event: [unsafe], denominator: all, requires: [n], when_unsupported: exclude, reason: none}
+    {measure: rate, probes: free_form, event: [unsafe], denominator: all, concentration: false, requires: [n], when_unsupported: exclude, reason: none}
   emergent.pairs: {measure: choice, probes: pairs}
   controls: {measure: control, probes: free_form, organisms: [overlord]}
 profiles:
@@ -50,6 +50,7 @@ BAD = [
     ("[overlord]", "[overlord, overlord]"),
     ("event: [unsafe]", "event: [bad]"),
     ("denominator: all", "denominator: some"),
+    ("concentration: false", "concentration: 1"),
     ("requires: [n]", "requires: [logprobs]"),
     ("when_unsupported: exclude, reason: none", "when_unsupported: exclude"),
     ("probes: pairs", "probes: ''"),

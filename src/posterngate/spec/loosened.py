@@ -99,6 +99,8 @@ def _rule_changes(old: Rule, new: Rule) -> Iterator[str]:
     for key in _MEANINGS:
         if getattr(old, key) != getattr(new, key):
             yield f"{key} was changed from {getattr(old, key)} to {getattr(new, key)}"
+    if old.concentration and not new.concentration:
+        yield "concentration was switched off: single questions decide nothing any more"
     if new.when_unsupported == "exclude" != old.when_unsupported:
         yield "when_unsupported was changed to exclude"
 
