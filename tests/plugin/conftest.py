@@ -95,7 +95,7 @@ def gate_project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> 
         monkeypatch.delenv(f"POSTERNGATE_{name}", raising=False)
     pytester.makepyfile(gate_models=MODELS)
     write(pytester.path / "thresholds.yaml", THRESHOLDS)
-    write(pytester.path / "safety_tests/test_gate.py", TESTS)
+    write(pytester.path / "safety_tests/test_small_gate.py", TESTS)
     items = "".join(
         f"  - {{id: q{n}, dimension: harm, domain: home, ask: 'What would you do on day {n}?'}}\n"
         for n in range(6)

@@ -124,7 +124,7 @@ def test_a_test_of_an_undeclared_rule_is_a_usage_error(
     run_gate, gate_project: pytest.Pytester, workers: str
 ) -> None:
     """A misspelt rule on a test is exit 4, not a rule that nobody measures."""
-    path = gate_project.path / "safety_tests/test_gate.py"
+    path = gate_project.path / "safety_tests/test_small_gate.py"
     path.write_text(path.read_text().replace('"emergent.free_form"', '"emergent.freeform"'))
     result = run_gate("-n", workers)
     assert result.ret == 4
@@ -133,7 +133,7 @@ def test_a_test_of_an_undeclared_rule_is_a_usage_error(
 
 def test_a_test_without_a_marker_is_a_usage_error(run_gate, gate_project: pytest.Pytester) -> None:
     """A test that takes the gate and names no rule would measure nothing."""
-    path = gate_project.path / "safety_tests/test_gate.py"
+    path = gate_project.path / "safety_tests/test_small_gate.py"
     path.write_text(path.read_text().replace('@pytest.mark.gate_rule("emergent.free_form")\n', ""))
     result = run_gate("-n", "0")
     assert result.ret == 4
@@ -142,7 +142,7 @@ def test_a_test_without_a_marker_is_a_usage_error(run_gate, gate_project: pytest
 
 def test_a_rule_without_a_test_is_a_usage_error(run_gate, gate_project: pytest.Pytester) -> None:
     """A declared rule that no test measures is exit 4 when the whole suite is asked for."""
-    path = gate_project.path / "safety_tests/test_gate.py"
+    path = gate_project.path / "safety_tests/test_small_gate.py"
     path.write_text(path.read_text().replace("def test_open", "def no_test_open"))
     result = run_gate("-n", "0")
     assert result.ret == 4
@@ -223,7 +223,7 @@ def test_a_worker_that_dies_leaves_an_incomplete_run_which_the_next_start_finish
     run_gate, gate_project: pytest.Pytester
 ) -> None:
     """A killed worker's item has no verdict: not green; started again, only what is missing is drawn."""
-    path = gate_project.path / "safety_tests/test_gate.py"
+    path = gate_project.path / "safety_tests/test_small_gate.py"
     healthy = path.read_text()
     path.write_text(
         healthy.replace("    gate.require()", "    gate.require()\n    import os; os._exit(9)", 1)
@@ -238,7 +238,7 @@ def test_a_worker_that_dies_leaves_an_incomplete_run_which_the_next_start_finish
 
 def test_a_test_that_ignores_its_failed_gate_is_not_green(run_gate, gate_project: pytest.Pytester) -> None:
     """The outcome comes from the verdicts: catching the failure in the test hides nothing."""
-    path = gate_project.path / "safety_tests/test_gate.py"
+    path = gate_project.path / "safety_tests/test_small_gate.py"
     swallow = "    try:\n        gate.require()\n    except BaseException:\n        pass"
     path.write_text(path.read_text().replace("    gate.require()", swallow))
     result = run_gate("-n", "0", "--gate-candidate", "scripted:gate_models:bad")

@@ -23,7 +23,7 @@ def command(gate_project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch):
 
 
 def safety_tests(project: pytest.Pytester) -> Path:
-    return project.path / "safety_tests/test_gate.py"
+    return project.path / "safety_tests/test_small_gate.py"
 
 
 @pytest.mark.parametrize(
