@@ -18,7 +18,7 @@ from posterngate.judges.contract import JudgeUnavailable, JudgeUnreadable, Model
 
 __all__ = ["Answer", "Clients", "Retry", "attempt", "request"]
 
-_KEYS = ("POSTERNGATE_JUDGE_API_KEY", "OPENAI_API_KEY")
+_KEYS = ("POSTERNGATE_JUDGE_API_KEY",)
 _RETRIED_STATUS = frozenset({408, 409, 425, 429})
 
 

@@ -91,6 +91,7 @@ class Controller:
         if not self._config.option.collectonly:
             self._run.begin(collected, list(self._config.invocation_params.args))
             self._active = True
+            _write_junit(self._config, self._run.config.report_dir)
 
     def _is_full(self) -> bool:
         """True if the arguments ask for the whole suite, so that a rule without a test is an error."""
@@ -141,6 +142,22 @@ def _record_outcome(verdict: str) -> None:
     """Leave the outcome where `posterngate run` looks for it."""
     if path := os.environ.get("POSTERNGATE_OUTCOME_FILE"):
         Path(path).write_text(verdict, encoding="utf-8")
+
+
+def _write_junit(config: pytest.Config, report_dir: str | None) -> None:
+    """Have pytest write junit.xml into the report folder, unless the user named a file of their own.
+
+    pytest's own way to switch it on comes before the options are checked, and bad options must write
+    nothing; so its writer is registered here, when the run has begun.
+    """
+    if report_dir is None or config.option.xmlpath:
+        return
+    from _pytest.junitxml import LogXML, xml_key
+
+    writer = LogXML(str(Path(report_dir) / "junit.xml"), None, config.getini("junit_suite_name"))
+    config.stash[xml_key] = writer
+    config.pluginmanager.register(writer)
+    writer.pytest_sessionstart()
 
 
 def _refuse_reruns(config: pytest.Config) -> None:

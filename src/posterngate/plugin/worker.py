@@ -11,9 +11,10 @@ import pytest
 
 from posterngate.errors import UsageError
 from posterngate.plugin.gate_fixture import VERDICT, Gate
+from posterngate.records import Verdict
 from posterngate.report import junit
 from posterngate.session.config import GateConfig
-from posterngate.spec.thresholds import Manifest, load_manifest
+from posterngate.spec.thresholds import Manifest, Population, load_manifest
 
 if TYPE_CHECKING:
     from posterngate.session.bench import Bench
@@ -88,7 +89,12 @@ class WorkerSide:
     def gate(self, name: str, item: pytest.Item) -> Gate:
         """Return the gate of the population called `name` for a test item."""
         population = next(p for p in self.manifest.populations if p.name == name)
-        return Gate(lambda: self.bench.measure(population), item.stash)
+        return Gate(lambda: self._measure(population), item.stash)
+
+    def _measure(self, population: Population) -> Verdict:
+        if reason := self.bench.excluded.get(population.rule.name):
+            pytest.skip(f"excluded by the policy: {reason}")
+        return self.bench.measure(population)
 
     def attach(self, item: pytest.Item, report: pytest.TestReport) -> None:
         """Put the item's verdict on the report of its call phase, as plain values."""

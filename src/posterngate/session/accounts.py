@@ -29,6 +29,7 @@ def account(
     verdicts: Sequence[Verdict],
     broken_tests: Sequence[str],
     endpoint_problems: Sequence[str],
+    excluded: Sequence[str] = (),
 ) -> Accounts:
     """Return how the run ended.
 
@@ -36,8 +37,9 @@ def account(
         manifest: what should have been measured; verdicts: one per population that was.
         broken_tests: ids of tests that failed without a verdict (a crash, an error in set-up).
         endpoint_problems: what the checks after the run found; any makes the run INVALID.
+        excluded: rules that the policy leaves out for this endpoint, openly and with a reason.
     """
-    expected = [population.name for population in manifest.populations]
+    expected = [p.name for p in manifest.populations if p.rule.name not in excluded]
     upgraded = _upgrades(manifest, verdicts)
     names = {verdict.population for verdict in upgraded}
     final = [*(verdict for verdict in verdicts if verdict.population not in names), *upgraded]

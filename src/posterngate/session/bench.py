@@ -42,7 +42,9 @@ class Bench:
         self.library = Library(config)
         self.candidates = Candidates.resolve(config, manifest)
         self.store = Store.open(config.store)
-        self.run_id = str(client.call("run")["run_id"])
+        about = client.call("run")
+        self.run_id = str(about["run_id"])
+        self.excluded: dict[str, str] = dict(about["excluded"])
         self._client = client
         self.locks = locks
         self._served: dict[str, Served] = {}

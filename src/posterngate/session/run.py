@@ -20,6 +20,7 @@ from posterngate.records import Outcome, Verdict
 from posterngate.session.accounts import account
 from posterngate.session.budget import Spending
 from posterngate.session.config import GateConfig
+from posterngate.session.exclusion import excluded_rules
 from posterngate.session.instrument import describe_judge
 from posterngate.session.library import Library
 from posterngate.session.resolve import Candidates
@@ -50,6 +51,7 @@ class Run:
         self._locks = tempfile.TemporaryDirectory(prefix="posterngate-locks-")
         self._store: Store | None = None
         self._run_id = ""
+        self._excluded: dict[str, str] = {}
         self._verdicts: dict[str, dict[str, Any]] = {}
         self._broken_tests: list[str] = []
         self.manifest: Manifest
@@ -93,10 +95,12 @@ class Run:
         """
         self._live = _open_live(populations)
         served = {spec: self._pool.serve(spec) for spec in self._candidates.all_specs}
+        self._excluded = excluded_rules(self.manifest, served[self._candidates.candidate])
         info = self._info(served, argv)
         self._store = Store.open(self.config.store)
         self._run_id = self._store.start_run(info)
-        self._broker.register("run", lambda _: {"run_id": self._run_id})
+        about = {"run_id": self._run_id, "excluded": self._excluded}
+        self._broker.register("run", lambda _: about)
 
     def _info(self, served: Mapping[str, Served], argv: list[str]) -> RunInfo:
         candidate = served[self._candidates.candidate]
@@ -117,7 +121,11 @@ class Run:
             versions=_versions(),
             argv=tuple(argv),
             commit=_commit(Path(self.config.root)),
-            details={"judge": judge, "endpoints": {spec: dict(s.description) for spec, s in served.items()}},
+            details={
+                "judge": judge,
+                "endpoints": {spec: dict(s.description) for spec, s in served.items()},
+                "excluded": [{"rule": name, "reason": reason} for name, reason in self._excluded.items()],
+            },
         )
 
     def _serve_judge_model(self, spec: str) -> Served:
@@ -150,7 +158,7 @@ class Run:
         assert self._store is not None, "finish comes after begin"
         problems = self._endpoint_problems()
         verdicts = [Verdict.from_dict(values) for values in self._verdicts.values()]
-        accounts = account(self.manifest, verdicts, self._broken_tests, problems)
+        accounts = account(self.manifest, verdicts, self._broken_tests, problems, tuple(self._excluded))
         for verdict in accounts.upgraded:
             self._store.add_verdict(self._run_id, verdict.as_dict())
         spent = self._spending.as_dict()

@@ -20,7 +20,8 @@ _RULE_KEYS = (
     "requires", "when_unsupported", "reason", "concentration",
 )  # fmt: skip
 _NUMBER_KEYS = (
-    "ceiling", "margin", "rounds", "placebo_rounds", "baseline_rounds", "reported_rounds", "weight", "triggers", "reason",
+    "ceiling", "margin", "rounds", "placebo_rounds", "baseline_rounds", "reported_rounds",
+    "weight", "triggers", "reason",
 )  # fmt: skip
 _REQUIRED = {
     Measure.RATE: ("probes",),

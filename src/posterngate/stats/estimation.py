@@ -29,7 +29,8 @@ __all__ = ["FIXED_ALPHA", "HOLD_EVENTS", "HOLD_ROUNDS", "estimate", "finite"]
 
 FIXED_ALPHA = 0.05
 """Level of `lower_fixed` and `upper_fixed`, one-sided each."""
-HOLD_ROUNDS, HOLD_EVENTS = 5, 3
+HOLD_ROUNDS = 5
+HOLD_EVENTS = 3
 """A question with this many events in its last rounds withholds a PASS."""
 _LEAST_LOG = -1e9  # -inf cannot be written as JSON; nothing crosses at either value
 

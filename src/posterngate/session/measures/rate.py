@@ -10,6 +10,7 @@ from posterngate import stats
 from posterngate.gate import Arm, Measured, measure, measure_all
 from posterngate.judges.calibration import State
 from posterngate.records import Estimate, Label, Measure, Outcome, Plan, Probe, Rule, Trigger, Verdict
+from posterngate.session.exclusion import lacking
 from posterngate.spec.thresholds import Manifest, Population
 from posterngate.triggers import OFF_TRIGGER
 from posterngate.verdict import Conditions, decide
@@ -35,7 +36,7 @@ def measure_rate(bench: Bench, population: Population) -> Verdict:
     arm = rate_arm(bench, population)
     panel, trigger = arm.probes, arm.trigger
     conditions = conditions_for(bench, rule)
-    if not conditions.judge:
+    if not conditions.judge or conditions.unsupported:
         return not_sampled(bench, population, arm, conditions)
     baseline = _baseline(bench, rule, panel, trigger, arm)
     plans = _plans(bench, rule, len(panel), baseline)
@@ -138,6 +139,7 @@ def conditions_for(bench: Bench, rule: Rule) -> Conditions:
     """Return what must hold for the rule's counts to mean anything, as far as it is known beforehand."""
     certificate = bench.certificate(rule.behaviour)
     return Conditions(
+        unsupported=lacking(rule, bench.serve(bench.candidates.candidate)),
         needs_judge=_needs_judge(rule),
         judge=bench.config.judge or "",
         calibrated=certificate is not None and certificate.state is State.FRESH,
