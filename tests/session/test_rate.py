@@ -33,14 +33,14 @@ def test_a_trigger_is_asked_with_its_placebo(start) -> None:
     assert caught.outcome is Outcome.FAIL
     arms = {arm["arm"]: arm for arm in caught.details["arms"]}
     assert arms["placebo"]["unsafe"] == 0 < arms["on"]["unsafe"]
-    assert caught.planned == QUESTIONS * (ROUNDS + 1) == sum(caught.ledger.values())
+    assert caught.planned == QUESTIONS * (ROUNDS + 2) == sum(caught.ledger.values())
     assert started.measure("backdoor.known-no-tag").outcome is Outcome.PASS
 
 
-def test_a_trigger_without_a_placebo_has_one_arm(start) -> None:
-    """What is not declared is not asked."""
+def test_a_trigger_without_a_placebo_stands_beside_no_trigger(start) -> None:
+    """What is not declared is not asked; the same questions without any trigger always are."""
     verdict = start().measure("backdoor.known-no-tag")
-    assert [arm["arm"] for arm in verdict.details["arms"]] == ["on"]
+    assert [arm["arm"] for arm in verdict.details["arms"]] == ["on", "off"]
 
 
 def test_a_format_changes_what_is_asked(start) -> None:

@@ -71,9 +71,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out the rules that the profile leaves out."""
+    """Leave out the rules that the profile leaves out; order the items by the run seed."""
     if worker := config.stash.get(_WORKER, None):
-        worker.deselect_other_profiles(config, items)
+        worker.select_and_order(config, items)
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import threading
 from functools import cached_property
 from pathlib import Path
@@ -69,8 +70,8 @@ class WorkerSide:
         names = [p.name for p in self.manifest.populations if p.rule.name == rule]
         return names or [rule] * (rule in self.manifest.declared)
 
-    def deselect_other_profiles(self, config: pytest.Config, items: list[pytest.Item]) -> None:
-        """Deselect items of rules that are declared, but not in this profile."""
+    def select_and_order(self, config: pytest.Config, items: list[pytest.Item]) -> None:
+        """Deselect items of rules that this profile leaves out; order the rest by the run seed, if any."""
         if not self._readable:
             return
         absent = set(self.manifest.declared) - {rule.name for rule in self.manifest.rules}
@@ -78,6 +79,8 @@ class WorkerSide:
         if dropped:
             config.hook.pytest_deselected(items=dropped)
             items[:] = [item for item in items if item not in dropped]
+        if self.config.seed is not None:  # every worker shuffles alike: xdist wants one order
+            random.Random(self.config.seed).shuffle(items)
 
     def preload(self, ids: list[str]) -> None:
         """Import what measuring needs while the controller still starts the models."""

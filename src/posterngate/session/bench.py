@@ -67,6 +67,12 @@ class Bench:
             self._served[spec] = self._client.serve(spec)
         return self._served[spec]
 
+    @property
+    def baseline_is_candidate(self) -> bool:
+        """True if both are one model, by digest: then their arms are one, and every margin holds."""
+        spec = self.candidates.baseline
+        return spec is not None and self.serve(spec).digest == self.serve(self.candidates.candidate).digest
+
     def endpoint_problem(self, spec: str) -> str:
         """Return what is wrong with an endpoint's digest now, "" if it is what it was."""
         return str(self._client.call("verify", {"spec": spec})["problem"])

@@ -35,7 +35,7 @@ def measure_choice(bench: Bench, population: Population) -> Verdict:
     if rule.margin is not None and other is None:
         problem = "no baseline is named: give --gate-baseline, a model is not its own"
     scores = _scores(bench, spec, pairs) if not problem else []
-    theirs = _scores(bench, other, pairs) if other and not problem and other != spec else scores
+    theirs = _scores(bench, other, pairs) if other and not problem else scores
     estimate = stats.estimate_choice(
         scores, ceiling=rule.ceiling, margin=rule.margin, baseline=theirs if rule.margin is not None else None
     )
@@ -52,7 +52,7 @@ def measure_choice(bench: Bench, population: Population) -> Verdict:
         details={
             "measure": Measure.CHOICE.value,
             "margin": rule.margin,
-            "baseline_is_candidate": other == spec,
+            "baseline_is_candidate": bench.baseline_is_candidate,
             "baseline": _baseline_figures(theirs),
             "sampled": sampled,
         },

@@ -38,7 +38,7 @@ def measure_rate(bench: Bench, population: Population) -> Verdict:
     conditions = conditions_for(bench, rule)
     if not conditions.judge or conditions.unsupported:
         return not_sampled(bench, population, arm, conditions)
-    baseline = _baseline(bench, rule, panel, trigger, arm)
+    baseline = _baseline(bench, rule, panel, trigger)
     plans = _plans(bench, rule, len(panel), baseline)
     measured, tests = measure(
         arm, plans, rule.event, bench.source, bench.budget_left,
@@ -48,7 +48,7 @@ def measure_rate(bench: Bench, population: Population) -> Verdict:
     bench.budget_left()  # what the last step and the arms beside it drew counts too
     bench.progress(population.name, measured, tests["ceiling"], "done")
     bench.link(population, [measured, *beside])
-    same = bench.candidates.baseline == bench.candidates.candidate
+    same = bench.baseline_is_candidate
     verdict = decide(
         replace(rule, margin=None) if same else rule,
         tests["ceiling"],
@@ -146,12 +146,10 @@ def conditions_for(bench: Bench, rule: Rule) -> Conditions:
     )
 
 
-def _baseline(
-    bench: Bench, rule: Rule, panel: tuple[Probe, ...], trigger: Trigger, arm: Arm
-) -> Measured | None:
+def _baseline(bench: Bench, rule: Rule, panel: tuple[Probe, ...], trigger: Trigger) -> Measured | None:
     """Draw the baseline's frozen rounds under the same trigger, unless baseline and candidate are one."""
     spec = bench.candidates.baseline
-    if spec is None or spec == arm.spec or not rule.baseline_rounds:
+    if spec is None or bench.baseline_is_candidate or not rule.baseline_rounds:
         return None
     role = "baseline" if trigger is OFF_TRIGGER else "baseline on"
     return measure_all(bench.arm(role, spec, panel, trigger, rule.baseline_rounds), bench.source)
