@@ -15,8 +15,11 @@ from posterngate.errors import EndpointError, SpecError, UsageError
 UNITS = {
     "calibrate": "shares in [0, 1]",
     "diff": "rates in [0, 1]",
+    "doctor": "Nothing is started, downloaded or sent",
     "evidence": "in (0, 1)",
     "history": "rates in [0, 1]",
+    "init": "if one file is in the way, none is written",
+    "lint": "whatever else makes a PASS easier",
     "models": "MB",
     "plan": "in (0, 1)",
     "report": "answers shown per population",
@@ -24,7 +27,7 @@ UNITS = {
     "run": "0 PASS",
     "train": "whole number >= 0",
 }
-"""What each command's help must say of its figures."""
+"""What each command's help must say of its figures, or of what it does where it prints none."""
 
 
 def flat(text: str) -> str:
