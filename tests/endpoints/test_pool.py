@@ -34,7 +34,7 @@ def fake_host(monkeypatch: pytest.MonkeyPatch, host_command):
 
     monkeypatch.setattr(local, "host_command", command)
     monkeypatch.setattr(local, "_digests", digests)
-    monkeypatch.setattr(local, "_adapter_digest", lambda adapter, verify: (adapter / "digest").read_text())
+    monkeypatch.setattr(local, "_adapter_digest", lambda adapter, **_: (adapter / "digest").read_text())
     monkeypatch.setattr(local, "_model_folder", lambda spec, _context: Path(spec.name))
     return state
 
