@@ -98,7 +98,7 @@ class Runner:
         with engine.connect() as connection:
             return {
                 row[0]: row[1]
-                for row in connection.execute(text("select sample_id, text from posterngate_samples"))
+                for row in connection.execute(text("select sample_id, body from posterngate_samples"))
             }
 
 
