@@ -173,7 +173,7 @@ def dist(runner: Runner) -> dict[str, Any]:
 def kill(runner: Runner) -> dict[str, Any]:
     """Kill a worker, the host, and the whole run in the middle; each start again must finish."""
     rows = {}
-    for victim in ("worker", "host", "controller"):
+    for victim in ("host", "worker", "controller"):
         store = f"kill-{victim}.sqlite"
         (runner.work / store).unlink(missing_ok=True)
         (runner.work / "report/report.json").unlink(missing_ok=True)
