@@ -119,7 +119,7 @@ def make_adapter(tmp_path: Path):
     ) -> Path:
         folder = tmp_path / name
         folder.mkdir()
-        settings = {"peft_type": "LORA", "r": 2, "base_model_name_or_path": "some/base", **config}
+        settings = {"peft_type": "LORA", "r": 2, "base_model_name_or_path": "some/Tiny", **config}
         (folder / "adapter_config.json").write_text(json.dumps(settings))
         stem = f"base_model.model.model.layers.0.{module}"
         shapes = {f"{stem}.lora_A.weight": [2, width_in], f"{stem}.lora_B.weight": [width_out, 2]}

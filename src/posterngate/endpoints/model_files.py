@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import struct
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,8 +43,17 @@ def check_model_folder(path: Path, spec: str) -> None:
     tensor_shapes(path, spec)
 
 
-def check_adapter(adapter: Path, base: Path, spec: str) -> AdapterFacts:
-    """Return the facts of a LoRA adapter after checking that each of its tensors fits the base.
+def check_adapter(adapter: Path, base: Path, spec: str, names: Iterable[str] = ()) -> AdapterFacts:
+    """Return the facts of a LoRA adapter after checking that it was made for the base.
+
+    Each of its tensors must fit, and the base that it names must be this one: models of one family
+    share their shapes, so fitting alone would run a whole gate on a pair that nobody trained.
+
+    Args:
+        adapter: folder of the adapter.
+        base: folder of the base model.
+        spec: the candidate, for messages.
+        names: what else the base is called: its hub id, the path that the user wrote.
 
     Raises:
         UsageError: it is unreadable, pickled, no plain LoRA, or made for another base.
@@ -60,6 +70,7 @@ def check_adapter(adapter: Path, base: Path, spec: str) -> AdapterFacts:
     named = str(config.get("base_model_name_or_path") or "unnamed")
     sides = tensor_shapes(adapter, spec)
     _check_shapes(sides, tensor_shapes(base, spec), f"candidate={spec}: adapter {adapter}", named)
+    _check_name(config.get("base_model_name_or_path"), {str(base), *names, *_own_names(base)}, adapter, spec)
     ranks = [shape[0] for name, shape in sides.items() if ".lora_A." in name]
     return AdapterFacts(max(ranks), named)
 
@@ -111,6 +122,29 @@ def _refuse_pickles(path: Path, spec: str) -> None:
             f"candidate={spec}: {path / pickles[0]} is a pickle checkpoint, which can run code when it is "
             "loaded; convert it to safetensors"
         )
+
+
+def _check_name(declared: object, names: Collection[str], adapter: Path, spec: str) -> None:
+    """Refuse an adapter that names another base; one that names none is held to its shapes alone."""
+    if not declared or _short(str(declared)) in {_short(name) for name in names}:
+        return
+    raise UsageError(
+        f"candidate={spec}: adapter {adapter} is for another base: its adapter_config.json says "
+        f"base_model_name_or_path={str(declared)!r}; name that base or, if this is the same model under "
+        "another name, correct the entry"
+    )
+
+
+def _own_names(base: Path) -> list[str]:
+    """Return the name that a model's own configuration remembers, if any."""
+    config = json.loads((base / "config.json").read_text(encoding="utf-8"))
+    return [str(config["_name_or_path"])] if config.get("_name_or_path") else []
+
+
+def _short(name: str) -> str:
+    """Return the last part of a hub id or path, in lower case; of a hub snapshot, the model's name."""
+    snapshot = re.search(r"models--[^/]+?--([^/]+)/snapshots/", name)
+    return (snapshot[1] if snapshot else name.rstrip("/").rpartition("/")[2]).lower()
 
 
 def _check_shapes(
