@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import socket
+import threading
 import time
 
 import pytest
@@ -79,6 +81,35 @@ def test_an_unreachable_address_is_dead_after_its_attempts(fast: ClientSettings)
         served = dataclasses.replace(server.served, spec="hf:m")
     with pytest.raises(EndpointDiedError, match="candidate=hf:m: nobody answers"):
         EndpointClient(served, fast).chat_all(_calls(1))
+
+
+@pytest.mark.parametrize("closes", [True, False])
+def test_an_answer_lost_while_the_port_closes_is_a_death_not_an_error(
+    fast: ClientSettings, closes: bool
+) -> None:
+    """A killed server's connections break before its port closes; one that lives on made an error."""
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def break_off() -> None:
+        connection, _ = listener.accept()
+        connection.recv(65536)
+        connection.close()
+        if closes:
+            time.sleep(0.2)
+            listener.shutdown(socket.SHUT_RDWR)
+            listener.close()
+
+    threading.Thread(target=break_off, daemon=True).start()
+    with ScriptedServer(_echo) as server:
+        base_url = f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
+        client = EndpointClient(dataclasses.replace(server.served, base_url=base_url), fast)
+        if closes:
+            with pytest.raises(EndpointDiedError, match="went away while it answered"):
+                client.chat_all(_calls(1))
+        else:
+            (reply,) = client.chat_all(_calls(1))
+            assert reply.error is not None and reply.error.startswith("lost")
+    listener.close()
 
 
 def test_an_exception_of_a_coroutine_reaches_the_caller() -> None:

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 __all__ = ["ChatCall", "ClientSettings", "EndpointClient", "background_loop", "run"]
 
 T = TypeVar("T")
+_CLOSING_S = (0.0, 0.1, 0.4, 1.5)  # seconds between looks at a port that may be closing
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +144,7 @@ class EndpointClient:
         except Exception as error:
             outcome = classify(error, self.served)
         lost = isinstance(outcome, Final) and outcome.lost and self.served.capabilities.seed
-        if lost and not await _listens(self.served.base_url):
+        if lost and await _gone(self.served.base_url):
             return Fatal(self._died("it went away while it answered"))
         return outcome
 
@@ -199,6 +200,18 @@ def _key(served: Served) -> str:
             f"candidate={served.spec}: needs a key; set the environment variable {served.api_key_env}"
         )
     return key
+
+
+async def _gone(base_url: str) -> bool:
+    """True if nothing accepts connections at the address, now or within two seconds.
+
+    A killed process closes its sockets one after another: its answers break off before its port closes.
+    """
+    for wait_s in _CLOSING_S:
+        await asyncio.sleep(wait_s)
+        if not await _listens(base_url):
+            return True
+    return False
 
 
 async def _listens(base_url: str) -> bool:
