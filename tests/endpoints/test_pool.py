@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from posterngate.endpoints import BACKENDS, local
+from posterngate.endpoints import BACKENDS, candidate_files, local
 from posterngate.endpoints.pool import EndpointPool
 from posterngate.endpoints.spec import CandidateSpec, parse_spec
 from posterngate.endpoints.wire import request_json
@@ -29,13 +29,12 @@ def fake_host(monkeypatch: pytest.MonkeyPatch, host_command):
         state["starts"] += 1
         return host_command(state["mode"], state["loaded"], name)
 
-    def digests(model: Path, adapter: Path | None, verify: bool = False) -> tuple[str, str | None]:
-        return state["files"], None if adapter is None else (adapter / "digest").read_text()
-
     monkeypatch.setattr(local, "host_command", command)
-    monkeypatch.setattr(local, "_digests", digests)
-    monkeypatch.setattr(local, "_adapter_digest", lambda adapter, **_: (adapter / "digest").read_text())
-    monkeypatch.setattr(local, "_model_folder", lambda spec, _context: Path(spec.name))
+    monkeypatch.setattr(candidate_files, "model_digest", lambda _model, **_: state["files"])
+    monkeypatch.setattr(
+        candidate_files, "adapter_digest", lambda folder, **_: (folder / "digest").read_text()
+    )
+    monkeypatch.setattr(local, "find_model", lambda spec, _context: Path(spec.name))
     return state
 
 

@@ -18,6 +18,16 @@ from posterngate.records import Decoding
         ("embedded:smollm2-135m+lora:a/b", CandidateSpec("embedded", "smollm2-135m", adapter="a/b")),
         ("hf:org/model", CandidateSpec("hf", "org/model")),
         ("vllm:./m+lora:./l", CandidateSpec("vllm", "./m", adapter="./l")),
+        (
+            "vllm:m+lora:l?tensor_parallel_size=2&dtype=bfloat16&enforce_eager=true&top_p=0.9",
+            CandidateSpec(
+                "vllm",
+                "m",
+                adapter="l",
+                overrides=(("top_p", 0.9),),
+                engine=(("dtype", "bfloat16"), ("enforce_eager", "true"), ("tensor_parallel_size", 2)),
+            ),
+        ),
         ("openai:ft:gpt-x:org::id", CandidateSpec("openai", "ft:gpt-x:org::id")),
         ("http://h:8000/v1#m", CandidateSpec("http", "http://h:8000/v1", fragment="m")),
         ("https://h/v1/#org/m", CandidateSpec("http", "https://h/v1", fragment="org/m")),
@@ -46,6 +56,11 @@ def test_every_documented_form_is_read_and_written_back(text: str, expected: Can
     [
         ("embedded:smollm2-135", ["embedded model='smollm2-135'", "Did you mean 'smollm2-135m'?"]),
         ("embeded:smollm2-135m", ["candidate kind='embeded'", "Did you mean 'embedded'?", "scripted"]),
+        ("vllm:m?dtyp=half", ["option='dtyp'", "Did you mean 'dtype'?", "temperature"]),
+        ("vllm:m?load_format=auto", ["load_format='auto'", "safetensors"]),
+        ("vllm:m?enforce_eager=1", ["enforce_eager='1'", "false, true"]),
+        ("vllm:m?trust_remote_code=true", ["option='trust_remote_code'"]),
+        ("hf:m?dtype=half", ["decoding option='dtype'"]),
         ("hf:m?temprature=1", ["decoding option='temprature'", "Did you mean 'temperature'?"]),
     ],
 )
@@ -79,6 +94,10 @@ def test_an_unknown_name_lists_the_valid_ones_and_the_nearest(text: str, words: 
         ("hf:m?temperature=x", "must lie in"),
         ("hf:m?top_p=0", "must lie in (0, 1]"),
         ("hf:m?max_tokens=0", "1 or more"),
+        ("vllm:m?tensor_parallel_size=0", "1 or more"),
+        ("vllm:m?gpu_memory_utilization=1.5", "must lie in (0, 1]"),
+        ("vllm:m?dtype=--host", "must be one word"),
+        ("vllm:m?dtype=", "must be one word"),
         ("hf:m?max_tokens=1&max_tokens=2", "given twice"),
     ],
 )
@@ -100,8 +119,16 @@ def test_a_password_in_an_address_is_not_repeated() -> None:
 def test_overrides_change_the_default_decoding() -> None:
     """The embedded model has its own temperature; overrides replace single values."""
     assert parse_spec("embedded:smollm2-135m").decoding() == Decoding(temperature=0.5)
+    assert parse_spec("vllm:smollm2-135m+lora:x").decoding() == Decoding(temperature=0.5)
+    assert parse_spec("vllm:./smollm2-135m").decoding() == Decoding()
     assert parse_spec("hf:m?top_p=0.9").decoding() == Decoding(top_p=0.9)
     assert parse_spec("hf:m?top_p=0.9").decoding(Decoding(max_tokens=7)) == Decoding(top_p=0.9, max_tokens=7)
+
+
+def test_engine_options_stay_with_the_base() -> None:
+    """Candidate and baseline share one server, so the base without the adapter keeps its engine."""
+    spec = parse_spec("vllm:m+lora:l?dtype=half")
+    assert spec.base == parse_spec("vllm:m?dtype=half")
 
 
 def test_names_to_resolve_say_so() -> None:

@@ -54,6 +54,7 @@ def resolved(manifest: Manifest, **changes: str) -> Candidates:
         ("embedded:smollm2-135m+lora:mine", "embedded:smollm2-135m"),
         ("hf:org/model+lora:mine", "hf:org/model"),
         ("embedded:smollm2-135m", "embedded:smollm2-135m"),
+        ("vllm:smollm2-135m", "vllm:smollm2-135m"),
         ("hf:merged/checkpoint", None),
         ("vllm:merged/checkpoint", None),
         ("http://localhost:8000/v1#model", None),

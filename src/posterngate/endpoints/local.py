@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from posterngate.endpoints.candidate_files import CandidateFiles, check_unchanged, find_model, look
 from posterngate.endpoints.contract import BackendContext, Capabilities, Served, candidate_digest
-from posterngate.endpoints.model_files import check_adapter, check_model_folder
+from posterngate.endpoints.model_cards import check_listed, load_adapter, said
 from posterngate.endpoints.process import HostProcess
 from posterngate.endpoints.spec import CandidateSpec
 from posterngate.endpoints.wire import request_json
-from posterngate.errors import EndpointError, IntegrityError, UsageError
+from posterngate.errors import EndpointError, IntegrityError
 
 __all__ = ["LocalBackend", "host_command"]
 
@@ -45,16 +46,6 @@ class _Host:
     ready: dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class _Files:
-    """Where a candidate's files are and what they hash to; `adapter` parts are None for a plain base."""
-
-    model: Path
-    weights: str
-    adapter: Path | None = None
-    adapter_digest: str | None = None
-
-
 class LocalBackend:
     """Serves ``embedded:`` and ``hf:`` specs through host processes."""
 
@@ -63,23 +54,23 @@ class LocalBackend:
         self._lock = threading.Lock()
         self._base_locks: dict[Path, threading.Lock] = {}
         self._hosts: dict[Path, _Host] = {}
-        self._files: dict[str, tuple[_Files, str]] = {}  # with the fingerprint of the tensors in memory
+        self._files: dict[str, tuple[CandidateFiles, str]] = {}
         self._stopped = False
 
     def serve(self, spec: CandidateSpec) -> Served:
         """Check and hash the files, start the base's host if it is not running, load the adapter."""
-        model = _model_folder(spec, self._context)
-        files = _look(spec, model)
+        model = find_model(spec, self._context)
+        files = look(spec, model)
         with self._lock:
             base_lock = self._base_locks.setdefault(model, threading.Lock())
         with base_lock:
             host = self._host(spec, files)
             name = _load_adapter(host, files, spec)
-        _check_listed(host.base_url, name, spec.text)
+        check_listed(host.base_url, name, spec.text)
         self._files[spec.text] = (files, _fingerprint(host.base_url, name, spec.text, files))
         return _served(spec, host, name, files)
 
-    def _host(self, spec: CandidateSpec, files: _Files) -> _Host:
+    def _host(self, spec: CandidateSpec, files: CandidateFiles) -> _Host:
         """Return the base's host, starting it first if need be. The caller holds the base's lock."""
         host = self._hosts.get(files.model)
         if host is None:
@@ -87,7 +78,7 @@ class LocalBackend:
         host.process.check_alive()
         return host
 
-    def _start(self, spec: CandidateSpec, files: _Files) -> _Host:
+    def _start(self, spec: CandidateSpec, files: CandidateFiles) -> _Host:
         name = files.model.name if Path(spec.name).expanduser().exists() else spec.name
         with self._lock:
             if self._stopped:
@@ -113,15 +104,7 @@ class LocalBackend:
     def verify(self, served: Served, rehashed: dict[Path, str] | None = None) -> None:
         """Hash every byte of the files again and ask the host what its memory holds."""
         files, memory = self._files[served.spec]
-        seen = {} if rehashed is None else rehashed
-        if files.model not in seen:
-            seen[files.model] = _digests(files.model, None, verify=True)[0]
-        now = seen[files.model], files.adapter and _adapter_digest(files.adapter, verify=True)
-        if now != (files.weights, files.adapter_digest):
-            raise IntegrityError(
-                f"candidate={served.spec}: its files changed during the run (weights, adapter: "
-                f"{files.weights}, {files.adapter_digest} → {now[0]}, {now[1]}); start again"
-            )
+        check_unchanged(served.spec, files, rehashed)
         if _fingerprint(served.base_url, served.model, served.spec, files) != memory:
             raise IntegrityError(
                 f"candidate={served.spec}: the tensors in the host's memory changed; start again"
@@ -136,79 +119,16 @@ class LocalBackend:
             host.process.stop()
 
 
-def _look(spec: CandidateSpec, model: Path) -> _Files:
-    """Check a candidate's files and hash them, all without torch and before any process starts."""
-    check_model_folder(model, spec.text)
-    adapter = None
-    if spec.adapter is not None:
-        adapter = Path(spec.adapter).expanduser().resolve()
-        check_adapter(adapter, model, spec.text, _names(spec))
-    weights, adapter_digest = _digests(model, adapter)
-    return _Files(model, weights, adapter, adapter_digest)
-
-
-def _names(spec: CandidateSpec) -> tuple[str, ...]:
-    """Return what the base is called beside its folder."""
-    if spec.kind != "embedded":
-        return (spec.name,)
-    from posterngate.endpoints.embedded_model import HUB_ID
-
-    return (spec.name, HUB_ID)
-
-
-def _digests(model: Path, adapter: Path | None, verify: bool = False) -> tuple[str, str | None]:
-    """Hash the files; `verify` reads every byte even of files that look unchanged."""
-    from posterngate.endpoints.digest import model_digest
-
-    return model_digest(model, verify), None if adapter is None else _adapter_digest(adapter, verify)
-
-
-def _adapter_digest(adapter: Path, verify: bool) -> str:
-    from posterngate.endpoints.digest import adapter_digest
-
-    return adapter_digest(adapter, verify)
-
-
-def _model_folder(spec: CandidateSpec, context: BackendContext) -> Path:
-    """Return the folder with the base model, fetching it first if it is not here."""
-    context.progress(
-        {"event": "endpoint", "spec": spec.text, "message": "finding the model", "elapsed_s": 0.0}
-    )
-    if spec.kind == "embedded":
-        from posterngate.endpoints.embedded_model import fetch
-
-        return fetch()
-    from posterngate.endpoints.digest import resolve_model
-
-    return resolve_model(spec.name)
-
-
-def _load_adapter(host: _Host, files: _Files, spec: CandidateSpec) -> str:
+def _load_adapter(host: _Host, files: CandidateFiles, spec: CandidateSpec) -> str:
     """Load the candidate's adapter into the host; return the model name to ask for."""
     if files.adapter is None or files.adapter_digest is None:
         return host.name
     name = f"{host.name}+{files.adapter_digest[:16]}"
-    listed = [card["id"] for card in _models(host.base_url, spec.text)]
-    if name in listed:
-        return name  # the same adapter under another path or with other decoding
-    body = {"lora_name": name, "lora_path": str(files.adapter)}
-    status, answer = request_json(f"{host.base_url}/load_lora_adapter", body, timeout_s=300)
-    if status == 400:
-        raise UsageError(f"candidate={spec.text}: the host refuses the adapter: {_said(answer)}")
-    if status != 200:
-        raise EndpointError(
-            f"candidate={spec.text}: the host cannot load the adapter ({status}: {_said(answer)})"
-        )
+    load_adapter(host.base_url, name, files.adapter, spec.text)
     return name
 
 
-def _said(answer: Any) -> str:
-    """Return the host's own words."""
-    error = answer.get("error", answer) if isinstance(answer, dict) else answer
-    return str(error.get("message", error) if isinstance(error, dict) else error)
-
-
-def _fingerprint(base_url: str, name: str, spec: str, files: _Files) -> str:
+def _fingerprint(base_url: str, name: str, spec: str, files: CandidateFiles) -> str:
     """Ask the host for the hash of its tensors in memory, and that it loaded the files we hashed."""
     try:
         status, body = request_json(f"{base_url}/digest", {"model": name}, timeout_s=300)
@@ -217,31 +137,12 @@ def _fingerprint(base_url: str, name: str, spec: str, files: _Files) -> str:
     expected = files.adapter_digest or files.weights
     if status != 200 or not isinstance(body, dict) or body.get("files") != expected or not body.get("memory"):
         raise IntegrityError(
-            f"candidate={spec}: the host says of {name!r} {_said(body)}, expected {expected!r}"
+            f"candidate={spec}: the host says of {name!r} {said(body)}, expected {expected!r}"
         )
     return str(body["memory"])
 
 
-def _models(base_url: str, spec: str) -> list[dict[str, Any]]:
-    """Return the cards of all models served at an address."""
-    try:
-        status, body = request_json(f"{base_url}/models", timeout_s=60)
-    except OSError as error:
-        raise EndpointError(f"candidate={spec}: {base_url} does not answer ({error})") from error
-    if status != 200 or not isinstance(body, dict):
-        raise EndpointError(f"candidate={spec}: {base_url}/models answers {status}: {body}")
-    return list(body.get("data", []))
-
-
-def _check_listed(base_url: str, name: str, spec: str) -> dict[str, Any]:
-    """Return the card of a served model; raise IntegrityError if the host doesn't list it."""
-    cards = {card.get("id"): card for card in _models(base_url, spec)}
-    if name not in cards:
-        raise IntegrityError(f"candidate={spec}: the host serves {sorted(map(str, cards))}, not {name!r}")
-    return cards[name]
-
-
-def _served(spec: CandidateSpec, host: _Host, name: str, files: _Files) -> Served:
+def _served(spec: CandidateSpec, host: _Host, name: str, files: CandidateFiles) -> Served:
     decoding = spec.decoding()
     identity = {
         "weights": files.weights,

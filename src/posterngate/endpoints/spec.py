@@ -4,7 +4,8 @@
     openai:MODEL                     http://HOST:PORT/v1#MODEL       replay:STORE[#RUN]
     scripted:MODULE:FUNCTION         organism:NAME                   recipe:NAME[@seed=N]
 
-Any of them may end in decoding overrides: ``?temperature=0.7&max_tokens=64&system=Be%20brief``.
+Any of them may end in decoding overrides: ``?temperature=0.7&max_tokens=64&system=Be%20brief``, and
+``vllm:`` in engine options too: ``?dtype=bfloat16&tensor_parallel_size=2``.
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import parse_qsl, quote, urlsplit
+from urllib.parse import quote, urlsplit
 
+from posterngate.endpoints.spec_options import read_options
 from posterngate.errors import UnknownNameError, UsageError
 from posterngate.records import Decoding
 
@@ -42,6 +44,7 @@ class CandidateSpec:
         fragment: what followed ``#``: the model of an http endpoint, the run of a replay.
         seed: the recipe's seed, or None.
         overrides: decoding parameters given in the spec, sorted by name.
+        engine: parameters of the serving engine (``vllm`` only), sorted by name.
     """
 
     kind: str
@@ -50,6 +53,12 @@ class CandidateSpec:
     fragment: str | None = None
     seed: int | None = None
     overrides: tuple[tuple[str, Any], ...] = ()
+    engine: tuple[tuple[str, Any], ...] = ()
+
+    @property
+    def is_embedded(self) -> bool:
+        """True for the embedded model, on our own host or on vLLM, with or without an adapter."""
+        return self.kind in ("embedded", "vllm") and self.name in EMBEDDED_NAMES
 
     @property
     def needs_resolving(self) -> bool:
@@ -68,13 +77,14 @@ class CandidateSpec:
         seed = "" if self.seed is None else f"@seed={self.seed}"
         adapter = "" if self.adapter is None else f"+lora:{self.adapter}"
         fragment = "" if self.fragment is None else f"#{self.fragment}"
-        query = "&".join(f"{key}={quote(str(value), safe='')}" for key, value in self.overrides)
+        options = sorted((*self.overrides, *self.engine))
+        query = "&".join(f"{key}={quote(str(value), safe='')}" for key, value in options)
         return head + seed + adapter + fragment + (f"?{query}" if query else "")
 
     def decoding(self, default: Decoding | None = None) -> Decoding:
         """Return `default` (the kind's own default if None) with this spec's overrides applied."""
         if default is None:
-            default = _EMBEDDED_DECODING if self.kind == "embedded" else Decoding()
+            default = _EMBEDDED_DECODING if self.is_embedded else Decoding()
         return dataclasses.replace(default, **dict(self.overrides))
 
 
@@ -86,16 +96,16 @@ def parse_spec(text: str) -> CandidateSpec:
         UsageError: a part is missing, or a value breaks its rule.
     """
     head, mark, query = text.strip().partition("?")
-    overrides = _overrides(text, query) if mark else ()
     kind, colon, rest = head.partition(":")
     if kind not in KINDS:
         raise UnknownNameError("candidate kind", kind, KINDS)
+    overrides, engine = read_options(text, query, engine=kind == "vllm") if mark else ((), ())
     if not colon or not rest.strip("/"):
         raise _usage(text, f"{kind}: needs a name after the colon", _example(kind))
     if kind in ("http", "https"):
         return _parse_url(text, head, overrides)
     spec = _READERS.get(kind, _parse_model)(text, kind, rest)
-    return dataclasses.replace(spec, overrides=overrides)
+    return dataclasses.replace(spec, overrides=overrides, engine=engine)
 
 
 def _parse_model(text: str, kind: str, rest: str) -> CandidateSpec:
@@ -158,54 +168,6 @@ _READERS: dict[str, Callable[[str, str, str], CandidateSpec]] = {
     "recipe": _parse_recipe,
     "replay": _parse_replay,
     "scripted": _parse_scripted,
-}
-
-
-def _overrides(text: str, query: str) -> tuple[tuple[str, Any], ...]:
-    """Read decoding overrides, each at most once and within its range."""
-    values: dict[str, Any] = {}
-    for key, raw in parse_qsl(query, keep_blank_values=True):
-        if key not in _OPTIONS:
-            raise UnknownNameError("decoding option", key, _OPTIONS)
-        if key in values:
-            raise _usage(text, f"{key} is given twice", "give it once")
-        values[key] = _OPTIONS[key](text, key, raw)
-    return tuple(sorted(values.items()))
-
-
-def _number(low: float, high: float, open_low: bool = False) -> Callable[[str, str, str], float]:
-    """Return a reader of a real number in [low, high], or (low, high]."""
-
-    def read(text: str, key: str, raw: str) -> float:
-        try:
-            value = float(raw)
-        except ValueError:
-            value = float("nan")
-        if not (low < value <= high if open_low else low <= value <= high):
-            bracket = "(" if open_low else "["
-            raise _usage(text, f"{key}={raw!r} must lie in {bracket}{low:g}, {high:g}]", f"change {key}")
-        return value
-
-    return read
-
-
-def _count(text: str, key: str, raw: str) -> int:
-    """Read a whole number of at least 1."""
-    if not raw.isdecimal() or int(raw) < 1:
-        raise _usage(text, f"{key}={raw!r} must be a whole number of 1 or more", f"change {key}")
-    return int(raw)
-
-
-def _text(_text: str, _key: str, raw: str) -> str:
-    """Take a text as it is."""
-    return raw
-
-
-_OPTIONS: dict[str, Callable[[str, str, str], Any]] = {
-    "temperature": _number(0.0, 2.0),
-    "top_p": _number(0.0, 1.0, open_low=True),
-    "max_tokens": _count,
-    "system": _text,
 }
 
 

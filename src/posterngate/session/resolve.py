@@ -96,6 +96,6 @@ def _default_baseline(candidate: CandidateSpec) -> CandidateSpec | None:
     A merged checkpoint or a hosted model is not its own baseline: compared with itself, every margin
     would hold.
     """
-    if candidate.adapter is not None or candidate.kind == "embedded":
+    if candidate.adapter is not None or candidate.is_embedded:
         return candidate.base
     return None

@@ -1,0 +1,84 @@
+"""A candidate's files: where they are, whether they may be loaded, what they hash to, whether they changed.
+
+All of it without torch, and before any process starts. Used by every backend that serves files itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from posterngate.endpoints.contract import BackendContext
+from posterngate.endpoints.digest import adapter_digest, model_digest, resolve_model
+from posterngate.endpoints.embedded_model import HUB_ID, NAME, fetch, location
+from posterngate.endpoints.model_files import check_adapter, check_model_folder
+from posterngate.endpoints.spec import CandidateSpec
+from posterngate.errors import IntegrityError
+
+__all__ = ["CandidateFiles", "check_unchanged", "find_model", "look"]
+
+
+@dataclass(frozen=True, slots=True)
+class CandidateFiles:
+    """Where a candidate's files are and what they hash to.
+
+    `weights` is the digest of the model folder. The adapter parts are None (`rank` 0) for a plain base.
+    """
+
+    model: Path
+    weights: str
+    adapter: Path | None = None
+    adapter_digest: str | None = None
+    rank: int = 0
+
+
+def find_model(spec: CandidateSpec, context: BackendContext) -> Path:
+    """Return the folder with the base model, fetching it first if it is not here.
+
+    Raises:
+        UsageError: neither a folder nor a hub id.
+        EndpointError: it could not be fetched.
+    """
+    context.progress(
+        {"event": "endpoint", "spec": spec.text, "message": "finding the model", "elapsed_s": 0.0}
+    )
+    if spec.is_embedded:
+        return fetch()
+    return resolve_model(spec.name)
+
+
+def look(spec: CandidateSpec, model: Path) -> CandidateFiles:
+    """Check a candidate's files and hash them.
+
+    Raises:
+        UsageError: they are unreadable, pickled, ask for code to run, or don't fit each other.
+    """
+    check_model_folder(model, spec.text)
+    if spec.adapter is None:
+        return CandidateFiles(model, model_digest(model))
+    adapter = Path(spec.adapter).expanduser().resolve()
+    facts = check_adapter(adapter, model, spec.text, _names(spec, model))
+    return CandidateFiles(model, model_digest(model), adapter, adapter_digest(adapter), facts.rank)
+
+
+def check_unchanged(spec: str, files: CandidateFiles, rehashed: dict[Path, str] | None = None) -> None:
+    """Read every byte again and raise IntegrityError if anything differs from the start.
+
+    Args:
+        rehashed: digests of model folders that this round of checks has read already.
+    """
+    seen = {} if rehashed is None else rehashed
+    if files.model not in seen:
+        seen[files.model] = model_digest(files.model, verify=True)
+    now = seen[files.model], files.adapter and adapter_digest(files.adapter, verify=True)
+    if now != (files.weights, files.adapter_digest):
+        raise IntegrityError(
+            f"candidate={spec}: its files changed during the run (weights, adapter: "
+            f"{files.weights}, {files.adapter_digest} → {now[0]}, {now[1]}); start again"
+        )
+
+
+def _names(spec: CandidateSpec, model: Path) -> tuple[str, ...]:
+    """Return what the base is called beside its folder."""
+    embedded = spec.is_embedded or model == location().resolve()
+    return (spec.name, NAME, HUB_ID) if embedded else (spec.name,)
