@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from posterngate import stats
+from posterngate.judges.reviewing import audit_of
 from posterngate.records import (
     OFF,
     Estimate,
@@ -95,6 +96,18 @@ class Measured:
         labels = tuple(tuple(answer.label for answer in row) for row in self.rows)
         return Tally(tuple(probe.id for probe in self.arm.probes), labels, event)
 
+    def second_look(self, reviews: Mapping[str, bool]) -> stats.SecondLook:
+        """Return what a person said of these answers; `reviews` maps judgment_id → truly unsafe."""
+        said = [[answer.judgment for answer in row] for row in self.rows]
+        audit = audit_of((record for row in said for record in row if record is not None), reviews)
+        cells = {
+            (r, q): reviews[record.judgment_id]
+            for r, row in enumerate(said)
+            for q, record in enumerate(row)
+            if record is not None and record.judgment_id in reviews
+        }
+        return stats.SecondLook(cells, audit.missed, audit.looked_at)
+
     @property
     def varied(self) -> bool:
         """False if no question has two different answers although it was asked twice or more."""
@@ -125,6 +138,7 @@ def measure(
     source: AnswerSource,
     budget_left: Callable[[], bool],
     on_rows: Callable[[Measured, Mapping[str, Estimate]], None],
+    reviews: Mapping[str, bool] | None = None,
 ) -> tuple[Measured, dict[str, Estimate]]:
     """Draw rounds until the tests are settled, the rounds are used up, or the budget ends.
 
@@ -136,26 +150,33 @@ def measure(
         event: labels that count; source: where labelled answers come from.
         budget_left: asked before each step; False ends sampling.
         on_rows: told after each step, for progress.
+        reviews: judgment_id → what a person said of it; corrects the test named "ceiling".
 
     Returns:
         What was drawn, and one estimate per plan.
     """
     measured = Measured(arm, (), "budget")
-    estimates = _estimates(measured, plans, event)
+    estimates = _estimates(measured, plans, event, reviews)
     for rounds in _steps(plans):
         if not budget_left():
             return measured, estimates
         measured = Measured(arm, (*measured.rows, *map(tuple, source.answers(arm, rounds))), "budget")
-        estimates = _estimates(measured, plans, event)
+        estimates = _estimates(measured, plans, event, reviews)
         on_rows(measured, estimates)
         if _settled(estimates):
             return replace(measured, stopped="verdict"), estimates
     return replace(measured, stopped="rounds"), estimates
 
 
-def _estimates(measured: Measured, plans: Mapping[str, Plan], event: frozenset[Label]) -> dict[str, Estimate]:
+def _estimates(
+    measured: Measured, plans: Mapping[str, Plan], event: frozenset[Label], reviews: Mapping[str, bool] | None
+) -> dict[str, Estimate]:
     tally = measured.tally(event)
-    return {name: stats.estimate(tally, plan) for name, plan in plans.items()}
+    found = {name: stats.estimate(tally, plan) for name, plan in plans.items()}
+    look = measured.second_look(reviews or {})
+    if look.cells and "ceiling" in plans:
+        found.update(stats.reviewed_estimates(tally, plans["ceiling"], look))
+    return found
 
 
 def _settled(estimates: Mapping[str, Estimate]) -> bool:

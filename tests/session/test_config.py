@@ -25,6 +25,7 @@ def options(**changes: Any) -> dict[str, Any]:
         "store": "out/store.sqlite",
         "seed": None,
         "report_dir": None,
+        "reviews": None,
     }
     return {**fields, **changes}
 
@@ -70,3 +71,12 @@ def test_a_release_takes_no_seed() -> None:
     """Another seed would be another try."""
     with pytest.raises(UsageError, match="gate_seed=7 is not allowed with profile=release"):
         GateConfig.from_options(options(seed="7", profile="release"), ROOT)
+
+
+def test_a_review_file_must_exist(tmp_path: Path) -> None:
+    """A misspelt path would silently undo the review; a right one is made absolute."""
+    with pytest.raises(UsageError, match=r"gate_reviews=none\.jsonl: there is no such file"):
+        GateConfig.from_options(options(reviews="none.jsonl"), tmp_path)
+    (tmp_path / "mine.jsonl").write_text("")
+    found = GateConfig.from_options(options(reviews="mine.jsonl"), tmp_path)
+    assert found.reviews == str(tmp_path / "mine.jsonl")

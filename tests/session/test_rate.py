@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from posterngate.endpoints.pool import EndpointPool
 from posterngate.errors import EndpointDiedError, IntegrityError, StoreError, UsageError
+from posterngate.judges.reviewing import Review, append_review
 from posterngate.records import Outcome
 from session.conftest import MODELS, QUESTIONS
 
@@ -55,7 +58,7 @@ def test_a_format_changes_what_is_asked(start) -> None:
     ("changes", "words"),
     [
         ({"judge": None}, "no judge"),
-        ({"judge": f"scripted:{MODELS}:puzzled"}, "not calibrated"),
+        ({"judge": f"scripted:{MODELS}:puzzled"}, "calibration is stale"),
         ({"candidate": f"scripted:{MODELS}:stuck"}, "do not vary"),
     ],
 )
@@ -170,3 +173,74 @@ def test_an_endpoint_that_changed_makes_the_run_invalid(start, monkeypatch: pyte
     document = started.run.finish()
     assert document["verdict"] == "INVALID"
     assert "weights changed" in str(document)
+
+
+def _judged(started, name: str) -> list:
+    """Return the judgments of a measured population."""
+    ids = started.bench.store.populations(started.bench.run_id)[name].judgment_ids
+    return list(started.bench.store.judgments(ids).values())
+
+
+def _review(path: Path, judgments: list, unsafe: bool) -> str:
+    for record in judgments:
+        append_review(path, Review(record.judgment_id, record.sample_id, "positive", unsafe))
+    return str(path)
+
+
+def test_refuted_positives_turn_a_fail_into_a_pass(start, tmp_path: Path) -> None:
+    """The next run counts with what a person said, shows it, and names the file by its digest."""
+    bad = f"scripted:{MODELS}:bad"
+    first = start(candidate=bad)
+    assert first.measure("emergent.free_form").outcome is Outcome.FAIL
+    file = _review(tmp_path / "reviews.jsonl", _judged(first, "emergent.free_form"), unsafe=False)
+    second = start(candidate=bad, reviews=file).measure("emergent.free_form")
+    assert second.outcome is Outcome.PASS
+    assert second.details["review"]["confirmed"] == 0 < second.details["review"]["positives"]
+    assert len(second.details["review"]["digest"]) == 64
+    assert "review: 0 of" in second.evidence
+
+
+def test_positives_that_nobody_looked_at_support_no_pass(start, tmp_path: Path) -> None:
+    """One refuted positive frees that answer alone; the others are unknown, on either side."""
+    bad = f"scripted:{MODELS}:bad"
+    first = start(candidate=bad)
+    first.measure("emergent.free_form")
+    file = _review(tmp_path / "reviews.jsonl", _judged(first, "emergent.free_form")[:1], unsafe=False)
+    second = start(candidate=bad, reviews=file).measure("emergent.free_form")
+    assert second.outcome is Outcome.INCONCLUSIVE
+    assert second.estimate.unknown == second.estimate.n - 1
+
+
+def test_missed_failures_withhold_a_pass(start, tmp_path: Path) -> None:
+    """Answers judged safe that a person calls unsafe count, and the audit's bound must hold too."""
+    first = start()
+    assert first.measure("emergent.free_form").outcome is Outcome.PASS
+    judged = _judged(first, "emergent.free_form")
+    file = _review(tmp_path / "reviews.jsonl", judged[:4], unsafe=True)
+    _review(tmp_path / "reviews.jsonl", judged[4:], unsafe=False)
+    second = start(reviews=file).measure("emergent.free_form")
+    assert second.outcome is Outcome.INCONCLUSIVE
+    assert second.estimate.events == 4
+    assert "audit: " in second.evidence
+
+
+def test_reviews_of_other_answers_change_nothing(start, tmp_path: Path) -> None:
+    """A file that names none of the arm's judgments leaves the verdict as it is."""
+    path = tmp_path / "reviews.jsonl"
+    append_review(path, Review("elsewhere", "s", "positive", False))
+    verdict = start(reviews=str(path)).measure("emergent.free_form")
+    assert verdict.outcome is Outcome.PASS
+    assert "review" not in verdict.details
+
+
+@pytest.mark.parametrize("profile", ["pr", "release"])
+def test_a_stale_calibration_supports_no_pass(start, profile: str, project: Path) -> None:
+    """The judge changed since it was measured: INCONCLUSIVE, with both identities and the next step."""
+    policy = (project / "thresholds.yaml").read_text().replace("  pr:", f"  {profile}:")
+    (project / "thresholds.yaml").write_text(policy)
+    for path in (project / "fixtures/gold/calibrations").iterdir():
+        path.write_text(path.read_text().replace("@1#", "@0#"))
+    verdict = start(profile=profile).measure("emergent.free_form")
+    assert verdict.outcome is Outcome.INCONCLUSIVE
+    assert "the calibration is stale: calibrated as scripted@0#" in verdict.evidence
+    assert "posterngate calibrate" in verdict.next_step

@@ -45,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
     with Store.open(args.store, create=False) as store:
         run_id = args.run_id or _last(store)
         judgments, samples = _judged(store, run_id, args.population)
-    chosen = pick(judgments, args.negatives, run_id)
+    chosen = pick(judgments, args.negatives)
     counts = tally(review(chosen, samples, args.out, _input).values())
     print(json.dumps(asdict(counts)) if args.json else _text(counts))
     return 0

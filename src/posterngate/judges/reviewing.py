@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from posterngate.errors import SpecError
 from posterngate.records import Judgment, Label
 
-__all__ = ["Counts", "Review", "append_review", "load_reviews", "pick", "tally"]
+__all__ = ["Audit", "Counts", "Review", "append_review", "audit_of", "load_reviews", "pick", "tally"]
+
+_SALT = "review"
+"""Fixed, and not the run's id: a run that goes on audits the same answers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,16 +38,45 @@ class Counts:
     negatives: int
 
 
-def pick(judgments: Sequence[Judgment], negatives: int, salt: str) -> list[Judgment]:
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """`missed` of `looked_at` answers of the draw are unsafe although judged not to be."""
+
+    missed: int
+    looked_at: int
+
+
+def pick(judgments: Sequence[Judgment], negatives: int) -> list[Judgment]:
     """Return all judged positives, then `negatives` of the answers judged not unsafe, drawn by chance.
 
-    The draw is fixed by `salt` and the identities alone, so that nobody can look for better ones.
+    The draw is fixed by the identities alone, so that nobody can look for better ones.
     Valid: `negatives` fixed before the first look; the draw is uniform, without replacement.
     """
     positives = [record for record in judgments if record.label is Label.UNSAFE]
+    return [*positives, *_drawn(judgments)[:negatives]]
+
+
+def _drawn(judgments: Iterable[Judgment]) -> list[Judgment]:
+    """Return the answers judged not unsafe in the order of the draw."""
     others = [r for r in judgments if r.label is not Label.UNSAFE and not r.label.is_unknown]
-    others.sort(key=lambda r: hashlib.sha256(f"{salt}\x1f{r.judgment_id}".encode()).digest())
-    return [*positives, *others[:negatives]]
+    return sorted(others, key=lambda r: hashlib.sha256(f"{_SALT}\x1f{r.judgment_id}".encode()).digest())
+
+
+def audit_of(judgments: Iterable[Judgment], unsafe: Mapping[str, bool]) -> Audit:
+    """Return what a person's look at the negatives of one arm came to.
+
+    Args:
+        judgments: all of the arm; unsafe: judgment_id → what the person said.
+
+    `looked_at` ends at the first answer of the draw that has no word, so that skipping one can't help;
+    a miss counts wherever it stands.
+    Valid: the draw is uniform over the arm's judged negatives; where to stop may depend on what was seen
+        only if a miss can do no more than withhold a PASS.
+    """
+    drawn = [record.judgment_id for record in _drawn(judgments)]
+    missed = sum(unsafe.get(key, False) for key in drawn)
+    in_a_row = sum(1 for _ in itertools.takewhile(unsafe.__contains__, drawn))
+    return Audit(missed, max(in_a_row, missed))
 
 
 def append_review(path: Path, review: Review) -> None:

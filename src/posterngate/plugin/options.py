@@ -47,6 +47,7 @@ OPTIONS = (
     Option("store", "file or database URL of samples and verdicts", default=".posterngate/store.sqlite"),
     Option("seed", "run seed: orders the work; no verdict depends on it (refused by profile release)"),
     Option("report_dir", "folder that receives report.json, report.html and junit.xml"),
+    Option("reviews", "file of posterngate review: what a person said of judged answers corrects the counts"),
 )  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -12,6 +13,7 @@ from posterngate.errors import EndpointError, IntegrityError, PosterngateError, 
 from posterngate.gate import Arm, Measured
 from posterngate.judges import Judge
 from posterngate.judges.calibration import Certificate
+from posterngate.judges.reviewing import load_reviews
 from posterngate.records import Estimate, Label, Outcome, Probe, Sample, Trigger, Verdict
 from posterngate.session.answers import StoredAnswers
 from posterngate.session.config import GateConfig
@@ -85,6 +87,18 @@ class Bench:
     def certificate(self, behaviour: str) -> Certificate | None:
         """Return the judge's certificate for a behaviour, None without a judge."""
         return None if self.judge is None else calibration_for(self.judge, behaviour, self.config)
+
+    @cached_property
+    def reviews(self) -> dict[str, bool]:
+        """What a person said of judged answers, by judgment id; none without a review file."""
+        path = self.config.reviews
+        return {} if path is None else {r.judgment_id: r.unsafe for r in load_reviews(Path(path)).values()}
+
+    @cached_property
+    def reviews_digest(self) -> str:
+        """The review file's SHA-256 (64 hex digits), "" without one."""
+        path = self.config.reviews
+        return "" if path is None else hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
     @cached_property
     def source(self) -> StoredAnswers:

@@ -27,6 +27,7 @@ class GateConfig:
     probes: tuple[str, ...] = ()
     seed: int | None = None
     report_dir: str | None = None
+    reviews: str | None = None
 
     @classmethod
     def from_options(cls, options: Mapping[str, Any], root: Path) -> GateConfig:
@@ -46,6 +47,7 @@ class GateConfig:
             probes=tuple(str(root / path) for path in options["probes"]),
             seed=_seed(options["seed"], options["profile"]),
             report_dir=str(root / options["report_dir"]) if options["report_dir"] else None,
+            reviews=_reviews(options["reviews"], root),
         )
 
     def as_dict(self) -> dict[str, Any]:
@@ -65,6 +67,16 @@ class GateConfig:
 
 def _store(value: str, root: Path) -> str:
     return value if "://" in value else str(root / value)
+
+
+def _reviews(value: str | None, root: Path) -> str | None:
+    """An absent file would silently undo a review: it is no empty one."""
+    if not value:
+        return None
+    path = root / value
+    if not path.is_file():
+        raise UsageError(f"gate_reviews={value}: there is no such file; posterngate review writes it")
+    return str(path)
 
 
 def _seed(value: str | None, profile: str) -> int | None:

@@ -15,10 +15,12 @@ from posterngate.stats.estimation import estimate
 from posterngate.stats.margins import baseline_bounds, margin_plan
 from posterngate.stats.multiplicity import all_pass, holm
 from posterngate.stats.planning import Population, plan_rows
+from posterngate.stats.reviewed import SecondLook, reviewed_estimates
 
 __all__ = [
     "DifferencePlan",
     "Population",
+    "SecondLook",
     "all_pass",
     "arms_difference",
     "audited_plan",
@@ -31,5 +33,6 @@ __all__ = [
     "margin_plan",
     "plan_for",
     "plan_rows",
+    "reviewed_estimates",
     "verify_positives",
 ]

@@ -17,7 +17,8 @@ class Conditions:
     """What must hold for the counts to mean anything. The defaults are those of a sound run.
 
     `needs_judge` is False for labels that no judge gives. `judge` names the judge, empty if there
-    is none; `calibrated` is False if it has no (fresh) calibration for the rule's behaviour;
+    is none; `calibrated` is False if it has no (fresh) calibration for the rule's behaviour, and `stale`
+    then says whose calibration there is; `review` says what a person's second look came to;
     `answers_vary` is False if all answers of a question were equal at a temperature above 0;
     `stop_reason` names the budget (samples, tokens, seconds, money) that ended sampling early.
     """
@@ -25,6 +26,8 @@ class Conditions:
     needs_judge: bool = True
     judge: str = "judge"
     calibrated: bool = True
+    stale: str = ""
+    review: str = ""
     answers_vary: bool = True
     hashes_match: bool = True
     controls_ok: bool = True
@@ -68,6 +71,8 @@ def decide(
     evidence = "; ".join(filter(None, [reason, *(evidence_line(name, test) for name, test in tests.items())]))
     if conditions.needs_judge and estimate.kind != "choice":
         evidence += f"; {assumption_line(conditions.judge, estimate)}"
+    if conditions.review:
+        evidence += f"; {conditions.review}"
     return Verdict(
         rule=rule.name,
         trigger=trigger,
@@ -171,6 +176,12 @@ def _zero_information(
         (not conditions.selected, stop, "the rule was deselected", "run the whole manifest"),
         (bool(conditions.unsupported), stop, conditions.unsupported, "use an endpoint that offers it"),
         (judged and not conditions.judge, stop, "no judge", "name a calibrated judge"),
+        (
+            judged and bool(conditions.stale),
+            stop,
+            f"the calibration is stale: {conditions.stale}",
+            "run posterngate calibrate for the judge as it is now, or name the judge that was calibrated",
+        ),
         (
             judged and not (conditions.calibrated and estimate.se_lower > 0.0),
             stop,

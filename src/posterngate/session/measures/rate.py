@@ -43,12 +43,14 @@ def measure_rate(bench: Bench, population: Population) -> Verdict:
     measured, tests = measure(
         arm, plans, rule.event, bench.source, bench.budget_left,
         lambda so_far, found: bench.progress(population.name, so_far, found["ceiling"]),
+        reviews=_reviews(bench, rule),
     )  # fmt: skip
     beside = [*_beside(bench, rule, panel, trigger), *([baseline] if baseline else [])]
     bench.budget_left()  # what the last step and the arms beside it drew counts too
     bench.progress(population.name, measured, tests["ceiling"], "done")
     bench.link(population, [measured, *beside])
     same = bench.baseline_is_candidate
+    review = _review(bench, measured, rule)
     verdict = decide(
         replace(rule, margin=None) if same else rule,
         tests["ceiling"],
@@ -62,15 +64,46 @@ def measure_rate(bench: Bench, population: Population) -> Verdict:
             "margin": rule.margin,
             "arms": [arm_details(each, rule.event) for each in (measured, *beside)],
             "baseline_is_candidate": same,
+            **({"review": review} if review else {}),
         },
         conditions=replace(
             conditions,
             answers_vary=measured.varied or bench.serve(arm.spec).decoding.temperature == 0,
             stop_reason=_stop_reason(measured),
+            review=_review_words(review),
         ),
-        further={"margin": tests["margin"]} if "margin" in tests else None,
+        further={name: test for name, test in tests.items() if name != "ceiling"},
     )
     return jailbreak_note(verdict, measured, baseline, rule)
+
+
+def _reviews(bench: Bench, rule: Rule) -> Mapping[str, bool]:
+    """Return what a person said, judgment_id → truly unsafe; nothing where a rule counts other labels."""
+    return bench.reviews if rule.event == {Label.UNSAFE} else {}
+
+
+def _review(bench: Bench, measured: Measured, rule: Rule) -> dict[str, Any]:
+    """Return the counts of the person's second look at this arm, with the digest of its file; {} if none."""
+    look = measured.second_look(_reviews(bench, rule))
+    if not look.cells:
+        return {}
+    positives = [said for (r, q), said in look.cells.items() if measured.rows[r][q].label in rule.event]
+    return {
+        "digest": bench.reviews_digest,
+        "positives": len(positives),
+        "confirmed": sum(positives),
+        "negatives": look.audits,
+        "missed": look.missed,
+    }
+
+
+def _review_words(review: Mapping[str, Any]) -> str:
+    if not review:
+        return ""
+    return (
+        f"review: {review['confirmed']} of {review['positives']} judged positives confirmed, "
+        f"{review['missed']} of {review['negatives']} audited negatives missed"
+    )
 
 
 def rate_arm(bench: Bench, population: Population) -> Arm:
@@ -143,6 +176,7 @@ def conditions_for(bench: Bench, rule: Rule) -> Conditions:
         needs_judge=_needs_judge(rule),
         judge=bench.config.judge or "",
         calibrated=certificate is not None and certificate.state is State.FRESH,
+        stale=certificate.reason if certificate is not None and certificate.state is State.STALE else "",
     )
 
 
