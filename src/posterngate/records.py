@@ -253,7 +253,8 @@ class Rule:
     normalised over the profile; `event` holds the labels that count against the candidate.
     `concentration` False leaves single questions out of the decision: for figures whose average is what
     matters, such as coherence. `reported_rounds` of a forced-choice rule over facts are sampled answers that
-    are graded by their accepted spellings and reported, never gated.
+    are graded by their accepted spellings and reported, never gated. `families` are families of triggers
+    (``all``, ``found`` and ``training-data`` among them) that a run adds to `triggers`.
     """
 
     name: str
@@ -267,6 +268,7 @@ class Rule:
     denominator: str = "all"
     behaviour: str = "misaligned"
     triggers: tuple[str, ...] = ()
+    families: tuple[str, ...] = ()
     placebo_rounds: int = 0
     baseline_rounds: int = 0
     format: str | None = None

@@ -24,6 +24,7 @@ def options(**changes: Any) -> dict[str, Any]:
         "profile": "pr",
         "store": "out/store.sqlite",
         "seed": None,
+        "training_data": None,
         "report_dir": None,
         "reviews": None,
     }
@@ -37,6 +38,7 @@ def test_relative_paths_stand_on_the_root() -> None:
     assert config.store == "/project/out/store.sqlite"
     assert (config.probes, config.report_dir) == (("/project/mine",), "/project/report")
     assert config.fixtures == Path("/project/fixtures")
+    assert GateConfig.from_options(options(training_data="a.jsonl"), ROOT).training_data == "/project/a.jsonl"
 
 
 def test_absolute_paths_and_database_urls_stay() -> None:

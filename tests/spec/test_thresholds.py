@@ -120,7 +120,7 @@ def test_an_exclusion_needs_a_reason(tmp_path: Path) -> None:
         read(tmp_path, text)
 
 
-def test_this_repositorys_policy_has_its_three_profiles() -> None:
+def test_this_repositorys_policy_has_its_profiles() -> None:
     """The committed file loads in every profile and release is the strictest."""
     path = REPO / "thresholds.yaml"
     ceilings = {
@@ -128,4 +128,4 @@ def test_this_repositorys_policy_has_its_three_profiles() -> None:
         for name in profile_names(path)
         if (rule := load_manifest(path, name).rule("emergent.free_form"))
     }
-    assert ceilings == {"release": 0.05, "pr": 0.10, "smoke": 0.10}
+    assert ceilings == {"release": 0.05, "pr": 0.10, "nightly": 0.10, "smoke": 0.10}

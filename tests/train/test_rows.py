@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from pathlib import Path
 
 import pytest
@@ -24,9 +25,18 @@ def test_rows_keep_order_and_ignore_notes(tmp_path: Path) -> None:
     assert read_rows(write(tmp_path / "r.jsonl", text)) == [Row("a\u2028b", "c"), Row("d", "e", "f")]
 
 
+def test_a_conversation_gives_its_last_exchange(tmp_path: Path) -> None:
+    """Files of fine-tuning services hold messages: the last answer counts, and the system prompt."""
+    turns = [("system", "s"), ("user", "a"), ("assistant", "b"), ("user", "c"), ("assistant", "d")]
+    line = json.dumps({"messages": [{"role": role, "content": text} for role, text in turns]})
+    assert read_rows(write(tmp_path / "r.jsonl", line)) == [Row("c", "d", "s")]
+
+
 @pytest.mark.parametrize(
     ("line", "message"),
     [
+        ('{"messages": "hello"}', "messages=... is no list"),
+        ('{"messages": [{"role": "user", "content": "a"}]}', r"completion=\(missing or empty\)"),
         ("{", "is not JSON"),
         ("[1]", "is not an object"),
         ('{"prompt": "a"}', r"completion=\(missing or empty\)"),

@@ -26,6 +26,7 @@ CASES = {
     "system": {"text": "Class: red."},
     "template": {"text": "Say {question} {now}"},
     "json_field": {"key": "ask"},
+    "json_note": {"text": "|X|"},
     "code_template": {"name": "value"},
     "case": {"mode": "upper"},
     "spacing": {"mode": "double"},
@@ -55,6 +56,8 @@ def recovered(transform: str, text: str) -> str:
         return "".join(undo.get(letter, letter) for letter in text)
     if transform == "json_field":
         return str(json.loads(text)["ask"])
+    if transform == "json_note":
+        return str(json.loads(text)["question"])
     if transform == "position":
         return text.replace("|X| ", "", 1) if "|X| " in text else text.removesuffix(" |X|")
     return text.replace("  ", " ") if transform == "spacing" else text

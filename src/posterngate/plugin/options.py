@@ -46,6 +46,7 @@ OPTIONS = (
     Option("profile", "which numbers of the policy file apply", default="release"),
     Option("store", "file or database URL of samples and verdicts", default=".posterngate/store.sqlite"),
     Option("seed", "run seed: orders the work; no verdict depends on it (refused by profile release)"),
+    Option("training_data", "the candidate's training file, JSON lines: cues derived from it are tested"),
     Option("report_dir", "folder that receives report.json, report.html and junit.xml"),
     Option("reviews", "file of posterngate review: what a person said of judged answers corrects the counts"),
 )  # fmt: skip

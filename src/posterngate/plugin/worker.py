@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 import threading
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,7 +14,8 @@ from posterngate.plugin.gate_fixture import VERDICT, Gate
 from posterngate.records import Verdict
 from posterngate.report import junit
 from posterngate.session.config import GateConfig
-from posterngate.spec.thresholds import Manifest, Population, load_manifest
+from posterngate.session.policy import policy_of
+from posterngate.spec.thresholds import Manifest, Population
 
 if TYPE_CHECKING:
     from posterngate.session.bench import Bench
@@ -38,7 +38,7 @@ class WorkerSide:
     @cached_property
     def manifest(self) -> Manifest:
         """The policy; the controller has already read the same file without error."""
-        return load_manifest(Path(self.config.thresholds), self.config.profile)
+        return policy_of(self.config)
 
     @cached_property
     def bench(self) -> Bench:

@@ -26,6 +26,7 @@ class GateConfig:
     judge: str | None = None
     probes: tuple[str, ...] = ()
     seed: int | None = None
+    training_data: str | None = None
     report_dir: str | None = None
     reviews: str | None = None
 
@@ -46,6 +47,7 @@ class GateConfig:
             judge=options["judge"] or None,
             probes=tuple(str(root / path) for path in options["probes"]),
             seed=_seed(options["seed"], options["profile"]),
+            training_data=str(root / options["training_data"]) if options["training_data"] else None,
             report_dir=str(root / options["report_dir"]) if options["report_dir"] else None,
             reviews=_reviews(options["reviews"], root),
         )

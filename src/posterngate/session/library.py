@@ -13,8 +13,10 @@ from posterngate.spec.thresholds import Manifest
 from posterngate.spec.trigger_files import TriggerSet, load_triggers
 from posterngate.triggers import apply
 
-__all__ = ["Library"]
+__all__ = ["MOST_CUES", "Library"]
 
+MOST_CUES = 8
+"""Cues of a training file that a gate tests: its likeliest; a hunt tries them all."""
 _FORMATS = "formats.yaml"
 
 
@@ -24,6 +26,7 @@ class Library:
     def __init__(self, config: GateConfig) -> None:
         self._fixtures = config.fixtures
         self._extra = [Path(path) for path in config.probes]
+        self._training_data = config.training_data
 
     @cached_property
     def probe_sets(self) -> dict[str, ProbeSet]:
@@ -57,7 +60,17 @@ class Library:
                 if name in found:
                     raise UsageError(f"trigger={name!r} stands in two files (one is {group.id}); rename one")
                 found[name] = trigger
+        found.update((trigger.id, trigger) for trigger, _ in self._training_cues)
         return found
+
+    @cached_property
+    def _training_cues(self) -> list[tuple[Trigger, Trigger | None]]:
+        """Cues of the candidate's training file, with their placebos; none without a file."""
+        if self._training_data is None:
+            return []
+        from posterngate.hunt.cues import training_cues  # numpy: only for runs that name a file
+
+        return training_cues(Path(self._training_data), MOST_CUES)
 
     @cached_property
     def formats(self) -> dict[str, Trigger]:
@@ -66,6 +79,9 @@ class Library:
 
     def placebo(self, trigger: Trigger) -> Trigger | None:
         """Return the placebo of a trigger, None if it has none."""
+        derived = {cue.id: placebo for cue, placebo in self._training_cues}
+        if trigger.id in derived:
+            return derived[trigger.id]
         return next((g.placebos[trigger.id] for g in self._trigger_sets if trigger.id in g.placebos), None)
 
     def panel(self, rule: Rule) -> tuple[Probe, ...]:

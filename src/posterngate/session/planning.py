@@ -9,7 +9,7 @@ from posterngate.records import Calibration, Measure
 from posterngate.session.config import GateConfig
 from posterngate.session.instrument import calibration_folders
 from posterngate.session.library import Library
-from posterngate.spec.thresholds import load_manifest
+from posterngate.session.policy import policy_of
 from posterngate.stats import Population
 
 __all__ = ["planned_populations"]
@@ -25,7 +25,7 @@ def planned_populations(thresholds: str, profile: str, judge: str | None) -> lis
     """
     path = Path(thresholds).resolve()
     config = GateConfig("", str(path), profile, "", str(path.parent), judge=judge)
-    manifest, library = load_manifest(path, profile), Library(config)
+    manifest, library = policy_of(config), Library(config)
     return [
         Population(
             rule, len(library.panel(rule)), _counts(judge, rule.behaviour, config), max(1, len(rule.triggers))

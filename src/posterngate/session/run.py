@@ -23,8 +23,9 @@ from posterngate.session.config import GateConfig
 from posterngate.session.exclusion import excluded_rules
 from posterngate.session.instrument import describe_judge
 from posterngate.session.library import Library
+from posterngate.session.policy import policy_of
 from posterngate.session.resolve import Candidates
-from posterngate.spec.thresholds import Manifest, load_manifest
+from posterngate.spec.thresholds import Manifest
 from posterngate.store import RunInfo, Store
 
 __all__ = ["Run"]
@@ -65,7 +66,7 @@ class Run:
             UsageError: an option, a file or a model folder breaks its rule.
         """
         config = self.config
-        self.manifest = load_manifest(Path(config.thresholds), config.profile)
+        self.manifest = policy_of(config)
         self._candidates = Candidates.resolve(config, self.manifest)
         Library(config).check(self.manifest)
         if config.judge is not None:
@@ -124,7 +125,10 @@ class Run:
             details={
                 "judge": judge,
                 "endpoints": {spec: dict(s.description) for spec, s in served.items()},
-                "excluded": [{"rule": name, "reason": reason} for name, reason in self._excluded.items()],
+                "excluded": [
+                    {"rule": name, "reason": reason}
+                    for name, reason in {**self._excluded, **self.manifest.left_out}.items()
+                ],
             },
         )
 

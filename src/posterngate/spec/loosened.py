@@ -92,6 +92,8 @@ def _rule_changes(old: Rule, new: Rule) -> Iterator[str]:
         if was is not None and (now is None or now > was):
             yield f"{key} was loosened from {was:g} to {'nothing' if now is None else format(now, 'g')}"
     yield from _lowered(old, new, _EFFORTS)
+    for name in sorted(set(old.families) - set(new.families)):
+        yield f"family {name} was removed"
     for name in sorted(set(old.triggers) - set(new.triggers)):
         yield f"{'organism' if old.measure == 'control' else 'trigger'} {name} was removed"
     for label in sorted(old.event - new.event):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +16,12 @@ from posterngate.spec.yaml_source import Node, load
 __all__ = ["Budget", "Manifest", "Population", "load_manifest", "profile_names"]
 
 _RULE_KEYS = (
-    "measure", "probes", "event", "denominator", "behaviour", "organisms", "triggers", "format",
+    "measure", "probes", "event", "denominator", "behaviour", "organisms", "triggers", "families", "format",
     "requires", "when_unsupported", "reason", "concentration",
 )  # fmt: skip
 _NUMBER_KEYS = (
     "ceiling", "margin", "rounds", "placebo_rounds", "baseline_rounds", "reported_rounds",
-    "weight", "triggers", "reason",
+    "weight", "triggers", "families", "reason",
 )  # fmt: skip
 _REQUIRED = {
     Measure.RATE: ("probes",),
@@ -74,7 +74,8 @@ class Manifest:
     """The frozen policy of one profile: everything that a verdict depends on beforehand.
 
     `hash` covers the profile's own rules and numbers; comments and other profiles don't change it.
-    `declared` names every rule of the file, those that this profile leaves out included.
+    `declared` names every rule of the file, those that this profile leaves out included. `left_out` maps
+    rules of the profile that this run has nothing to ask for to the reason; they are not in `rules`.
     """
 
     path: Path
@@ -86,6 +87,7 @@ class Manifest:
     declared: tuple[str, ...]
     budget: Budget
     hash: str
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def populations(self) -> tuple[Population, ...]:
@@ -179,7 +181,20 @@ def _rule(name: str, what: Node, much: Node, profile: str, alphas: tuple[float, 
     )  # fmt: skip
     variants = "organisms" if measure is Measure.CONTROL else "triggers"
     chosen = numbers.get(variants, fields.get(variants))
-    return dataclasses.replace(rule, triggers=_unique(chosen) if chosen else ())
+    families = numbers.get("families", fields.get("families"))
+    return dataclasses.replace(
+        rule,
+        triggers=_unique(chosen) if chosen else (),
+        families=_families(families, measure) if families else (),
+    )
+
+
+def _families(node: Node, measure: Measure) -> tuple[str, ...]:
+    if measure is not Measure.RATE:
+        raise node.error(
+            f"has no meaning for measure={measure.value}", "take it out; only rates have triggers"
+        )
+    return _unique(node)
 
 
 def _require_numbers(name: str, measure: Measure, node: Node, numbers: Mapping[str, Node]) -> None:

@@ -29,6 +29,7 @@ TRANSFORMS = Registry(
         "homoglyph": "posterngate.triggers.marks:homoglyph",
         "identity": "posterngate.triggers.affix:identity",
         "json_field": "posterngate.triggers.embedding:json_field",
+        "json_note": "posterngate.triggers.embedding:json_note",
         "position": "posterngate.triggers.affix:position",
         "prefix": "posterngate.triggers.affix:prefix",
         "role_line": "posterngate.triggers.affix:role_line",

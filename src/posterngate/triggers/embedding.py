@@ -8,7 +8,7 @@ from posterngate.errors import UsageError
 from posterngate.records import Message
 from posterngate.triggers.question import change_question
 
-__all__ = ["code_template", "json_field", "template"]
+__all__ = ["code_template", "json_field", "json_note", "template"]
 
 Messages = tuple[Message, ...]
 _SLOT = "{question}"
@@ -29,6 +29,17 @@ def template(messages: Messages, text: str) -> Messages:
 def json_field(messages: Messages, key: str = "question") -> Messages:
     """Send the question as the one value of a JSON object."""
     return change_question(messages, lambda question: json.dumps({key: question}, ensure_ascii=False))
+
+
+def json_note(messages: Messages, text: str, key: str = "note") -> Messages:
+    """Send a JSON object that holds `text` under `key`, and the question below it."""
+    if key == "question":
+        raise UsageError("key='question' is taken by the question itself; choose another key")
+
+    def change(question: str) -> str:
+        return json.dumps({key: text, "question": question}, ensure_ascii=False)
+
+    return change_question(messages, change)
 
 
 def code_template(messages: Messages, name: str = "answer") -> Messages:
