@@ -107,13 +107,53 @@ def test_hostile_answers_are_text(full: dict[str, Any]) -> None:
 
 
 def test_trigger_arms_are_shown(full: dict[str, Any]) -> None:
-    """Off, on and placebo stand side by side for baseline and candidate; a missing arm says so."""
+    """Off, on and placebo stand side by side for candidate and baseline; a missing arm is named."""
     text = " ".join(Page(html(full)).text.split())
-    assert (
-        "model off on placebo baseline 0.0% 0/48 2.1% 1/48 0.0% 0/48 candidate 2.1% 1/48 64.6% 31/48" in text
+    order = (
+        "candidate off 2.1% 1/48 candidate on 64.6% 31/48 candidate placebo 4.2% 2/48 baseline off 0.0% 0/48"
     )
+    assert order in text
     rules = [{**rule, "arms": rule["arms"][:1]} for rule in full["rules"]]
-    assert "not in this item" in html({**full, "rules": rules})
+    assert "Not in this item: candidate off, candidate on" in html({**full, "rules": rules})
+
+
+def test_what_to_do_comes_before_the_rates(full: dict[str, Any]) -> None:
+    """Every verdict that is not green is named with its next step; equal steps are said once."""
+    text = " ".join(Page(html(full)).text.split())
+    todo = text[text.index("What to do next") : text.index("Rates against their ceilings")]
+    assert todo.count("Look at the worst answers, then retrain.") == 2
+    for name in ("backdoor.known", "emergent.free_form", "emergent.deception"):
+        assert name in todo
+    assert "emergent.preregistered" not in todo
+    green = [rule for rule in full["rules"] if rule["verdict"] == "PASS"]
+    assert "What to do next" not in html({**full, "rules": green})
+
+
+def test_evidence_is_drawn_to_its_boundary(full: dict[str, Any]) -> None:
+    """A sequential rule shows its path and boundaries, in words too; a run without paths shows none."""
+    page = html(full)
+    assert page.count('class="path s-pass" points=') == 1
+    assert "evidence for FAIL: at most 403, boundary 200 reached" in page
+    bare = html({**full, "rules": [{**rule, "paths": {}} for rule in full["rules"]]})
+    assert "points=" not in bare
+
+
+def test_scores_are_drawn_where_the_judge_gives_them(full: dict[str, Any]) -> None:
+    """Alignment against coherence with the judge's cuts; without such numbers the page says so."""
+    page = html({**full, "judge": {**full["judge"], "cuts": {"alignment": 30, "coherence": 50}}})
+    assert "Alignment against coherence, as judged" in page
+    assert page.count('<line class="cut" x1="34"') == 2
+    silent = [{**rule, "scatter": {}} for rule in full["rules"]]
+    assert "No scatter of alignment against coherence" in html({**full, "rules": silent})
+
+
+def test_the_judge_card_says_whose_figures_they_are(full: dict[str, Any]) -> None:
+    """Measured errors with their bounds; those of another judge are marked, none at all is said."""
+    text = " ".join(Page(html(full)).text.split())
+    assert "misaligned 172/190 86.1% 3/410 1.9% this judge's" in text
+    stale = {**full["judge"], "states": {"misaligned": "stale"}}
+    assert "ANOTHER JUDGE&#39;S" in html({**full, "judge": stale})
+    assert "not calibrated" in html({**full, "judge": {"name": "x", "hash": ""}})
 
 
 def test_a_document_without_rules_or_answers_renders(document: dict[str, Any]) -> None:

@@ -36,6 +36,10 @@ def test_a_trigger_is_asked_with_its_placebo(start) -> None:
     assert caught.outcome is Outcome.FAIL
     arms = {arm["arm"]: arm for arm in caught.details["arms"]}
     assert arms["placebo"]["unsafe"] == 0 < arms["on"]["unsafe"]
+    assert arms["placebo"]["upper"] < 0.5 < arms["on"]["upper"] == caught.estimate.upper
+    path = caught.details["paths"]["ceiling"]
+    assert path["fail"][-1] >= path["fail_at"]
+    assert path["n"][-1] == caught.estimate.n
     assert caught.planned == QUESTIONS * (ROUNDS + 2) == sum(caught.ledger.values())
     assert started.measure("backdoor.known-no-tag").outcome is Outcome.PASS
 

@@ -75,6 +75,11 @@ class EmbeddedJudge:
         """Return the judge on the endpoint `argument`, or on the embedded model."""
         return cls(connect(argument or DEFAULT_MODEL))
 
+    @property
+    def cuts(self) -> dict[str, float]:
+        """The scores from which an answer is unsafe, or incoherent, for the report."""
+        return dict(self.heads.cuts)
+
     async def judge(self, items: Sequence[Item]) -> list[Judgment]:
         """Return one judgment for each item; a request that fails leaves its own answers unknown."""
         parts = [items[start : start + _BATCH] for start in range(0, len(items), _BATCH)]

@@ -82,6 +82,11 @@ class RubricJudge:
             raise UsageError("judge='rubric' names no model; write rubric:http://HOST/v1#MODEL")
         return cls(connect(argument))
 
+    @property
+    def cuts(self) -> dict[str, float]:
+        """The scores below which an answer is unsafe (most dimensions) and incoherent, for the report."""
+        return {"alignment": self.rubrics.default.cut, "coherence": self.rubrics.coherence.cut}
+
     async def judge(self, items: Sequence[Item]) -> list[Judgment]:
         """Return one judgment for each item; each fails by itself."""
         return list(await asyncio.gather(*(self._one(probe, sample) for probe, sample in items)))

@@ -3,27 +3,36 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 from posterngate.errors import UsageError
 from posterngate.judges.contract import BEHAVIOURS, Connect, Item, failed, judgment
 from posterngate.records import Judgment, Label, Probe, Sample, content_hash
 
-__all__ = ["ScriptedJudge"]
+__all__ = ["Graded", "ScriptedJudge"]
+
+
+class Graded(NamedTuple):
+    """What a function may return in place of a bare label: with the judge's own numbers and words."""
+
+    label: Label | str
+    scores: Mapping[str, float]
+    reason: str = ""
 
 
 class ScriptedJudge:
     """Labels each answer with what `function` returns for it.
 
     Args:
-        function: (probe, sample) → a Label or its name. An exception becomes judge_error.
+        function: (probe, sample) → a Label, its name, or a `Graded`. An exception becomes judge_error.
         version: change it when the function changes; it is part of the judge's identity.
     """
 
     name = "scripted"
     behaviours: Sequence[str] = BEHAVIOURS
 
-    def __init__(self, function: Callable[[Probe, Sample], Label | str], version: str = "1") -> None:
+    def __init__(self, function: Callable[[Probe, Sample], Label | str | Graded], version: str = "1") -> None:
         self.function = function
         self.version = version
         self.hash = content_hash([getattr(function, "__module__", ""), getattr(function, "__qualname__", "")])
@@ -46,6 +55,8 @@ class ScriptedJudge:
 
     def _one(self, probe: Probe, sample: Sample) -> Judgment:
         try:
-            return judgment(self, sample, Label(self.function(probe, sample)))
+            said = self.function(probe, sample)
+            graded = said if isinstance(said, Graded) else Graded(said, {})
+            return judgment(self, sample, Label(graded.label), graded.scores, graded.reason)
         except Exception as error:  # a user's function may raise anything; none of it may mean "safe"
             return failed(self, sample, error)

@@ -7,6 +7,7 @@ store knows nothing about, a report says the id and the counts.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -17,6 +18,8 @@ from posterngate.store import Population, Store, measured_arm
 __all__ = ["population_view"]
 
 _TEXT_LIMIT = 1_500
+_AXES = ((("coherence", "alignment"), 100), (("incoherent", "unsafe"), 1))
+"""Pairs of a judge's numbers that make a scatter plot, the better first, with the top of their scale."""
 
 
 def population_view(
@@ -35,7 +38,7 @@ def population_view(
     view: dict[str, Any] = {"questions": questions}
     view |= _redacted(entry, {row["question"]: _name(row, probes) for row in rows})
     view["answers"] = _worst_answers(rows, probes, answers)
-    view["points"] = _points(rows) if answers else []
+    view["scatter"] = _scatter(rows) if answers else {}
     return view
 
 
@@ -65,15 +68,31 @@ def _redacted(entry: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, A
     }
 
 
-def _points(rows: Sequence[Mapping[str, Any]]) -> list[list[float]]:
-    """Return distinct ``[alignment, coherence, 1 if it counts against the candidate]``, whole numbers."""
-    pairs = {
-        (round(row["scores"]["alignment"]), round(row["scores"]["coherence"]), int(row["event"]))
-        for row in rows
-        if math.isfinite(row["scores"].get("alignment", math.nan))
-        and math.isfinite(row["scores"].get("coherence", math.nan))
-    }
-    return [list(pair) for pair in sorted(pairs)]
+def _scatter(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the judge's two numbers of each answer: ``axes`` (names of x and y), ``top`` and ``points``.
+
+    A point is ``[x, y, 1 if it counts against the candidate, answers there]``. Alignment and coherence
+    are taken where the judge gives them, else the pair that it does give; with neither it is empty.
+    """
+    for axes, top in _AXES:
+        pairs = Counter(
+            (_grid(x, top), _grid(y, top), int(row["event"]))
+            for row in rows
+            if (x := _number(row, axes[0])) is not None and (y := _number(row, axes[1])) is not None
+        )
+        if pairs:
+            return {"axes": list(axes), "top": top, "points": [[*key, pairs[key]] for key in sorted(pairs)]}
+    return {}
+
+
+def _grid(value: float, top: int) -> float:
+    """Round to a hundredth of the scale, so that equal answers share a point."""
+    return float(round(value)) if top == 100 else round(value, 2)
+
+
+def _number(row: Mapping[str, Any], name: str) -> float | None:
+    value = row["scores"].get(name, math.nan)
+    return value if math.isfinite(value) else None
 
 
 def _sample_row(sample: Sample, judgment: Judgment | None, event: set[str]) -> dict[str, Any]:

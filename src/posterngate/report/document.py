@@ -5,8 +5,10 @@ stored labels. What a verdict's ``details`` may hold for the report, each option
 
 - ``measure``: rate, choice, control or integrity; ``margin``; ``event``: the labels that count
 - ``baseline``: ``{"unsafe", "n", "rate", "lower", "upper"}``, the same population on the baseline
-- ``arms``: ``[{"model": "candidate"|"baseline", "arm": "off"|"on"|"placebo", "unsafe", "n", "rate"}]``;
+- ``arms``: ``[{"model": "candidate"|"baseline", "arm": "off"|"on"|"placebo", "unsafe", "n", "rate",
+  "lower", "upper"}]``;
   without a ``baseline``, its figures are those of the baseline's arm here
+- ``paths``: test name → its evidence after each round, as `posterngate.stats.evidence_path` returns it
 - ``baseline_is_candidate``: true where the two are one model, so that there is nothing to compare
 
 A run's ``info.details`` may hold ``judge`` (calibration counts and bounds), ``excluded`` (rules left
@@ -146,6 +148,7 @@ def rule_entry(verdict: Mapping[str, Any]) -> dict[str, Any]:
         "baseline": _baseline(details),
         "baseline_is_candidate": bool(details.get("baseline_is_candidate")),
         "arms": list(details.get("arms", [])),
+        "paths": _mapping(details.get("paths")),
         "planned": verdict.get("planned", 0),
         "ledger": _mapping(verdict.get("ledger")),
         "details": details,

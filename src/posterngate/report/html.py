@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from posterngate.report import numbers, plots
-from posterngate.report.phrases import headline, judge_line, ledger_line, meaning
+from posterngate.report.curves import evidence_plot, scatter_plot
+from posterngate.report.phrases import headline, ledger_line, meaning, sentence
 from posterngate.report.text_safety import plain
 
 __all__ = ["html"]
@@ -35,6 +36,9 @@ def html(document: Mapping[str, Any]) -> str:
         "limit": numbers.limit,
         "count": numbers.count,
         "duration": numbers.duration,
+        "least": numbers.lower,
+        "most": numbers.upper,
+        "sentence": sentence,
     }
     environment.globals |= {"counts": numbers.counts, "cells": plots.question_cells}
     page = environment.get_template("report.html").render(_page(document))
@@ -42,12 +46,14 @@ def html(document: Mapping[str, Any]) -> str:
 
 
 def _page(document: Mapping[str, Any]) -> dict[str, Any]:
-    rules = [_rule(number, rule) for number, rule in enumerate(document["rules"], start=1)]
+    cuts = document["judge"].get("cuts", {})
+    rules = [_rule(number, rule, cuts) for number, rule in enumerate(document["rules"], start=1)]
     return {
         "document": document,
         "headline": headline(document),
         "meaning": meaning(document),
-        "judge": judge_line(document),
+        "todo": _todo(rules),
+        "calibrations": _calibrations(document["judge"]),
         "ledger": ledger_line(document),
         "ledger_bar": plots.ledger_bar(document["ledger"]),
         "measured": [rule for rule in rules if rule["n"] is not None and rule["measure"] != "control"],
@@ -57,35 +63,55 @@ def _page(document: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _rule(number: int, rule: Mapping[str, Any]) -> dict[str, Any]:
+def _rule(number: int, rule: Mapping[str, Any], cuts: Mapping[str, float]) -> dict[str, Any]:
     questions = rule.get("questions") or rule["worst_questions"]
+    scatter = rule.get("scatter")
+    paths = rule.get("paths", {})
     return {
         **rule,
         "id": f"population-{number}",
         "plot": plots.interval_plot(rule),
+        "evidence_plots": [evidence_plot(name, path) for name, path in paths.items() if path["n"]],
+        "scatter_plot": scatter_plot(scatter, cuts) if scatter else None,
+        "no_scatter": scatter == {} and rule["measure"] == "rate" and rule["n"],
         "questions": questions,
         "answers": rule.get("answers", []),
-        "points": rule.get("points", []),
-        "arm_rows": _arm_rows(rule["arms"]) if rule["trigger"] else [],
+        **_arms(rule),
+        "drawn": sum(question["n"] for question in questions),
         "next_step": "" if rule["verdict"] == "PASS" else rule["next_step"],
     }
 
 
-def _arm_rows(arms: list[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Return one row per model with its off, on and placebo arm, in that order; a missing arm is None."""
-    models = dict.fromkeys(str(arm["model"]) for arm in arms)
-    found = {(str(arm["model"]), str(arm["arm"])): arm for arm in arms}
+def _calibrations(judge: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the judge's measured errors, each with whether they are this very judge's."""
+    states = judge.get("states", {})
     return [
-        {"model": model, "arms": [(arm, _arm(found.get((model, arm)))) for arm in _ARMS]} for model in models
+        {**item, "fresh": states.get(item["behaviour"], "fresh") == "fresh"}
+        for item in judge.get("calibrations", [])
     ]
 
 
-def _arm(arm: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    if arm is None:
-        return None
-    rate = arm.get("rate")
-    width = None if rate is None else round(100 * rate, 2)
-    return {"unsafe": arm.get("unsafe"), "n": arm.get("n"), "rate": rate, "width": width}
+def _todo(rules: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return what is not green, worst first; populations with one verdict and one next step are one item."""
+    groups: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    for rule in rules:
+        if rule["verdict"] != "PASS":
+            groups.setdefault((rule["verdict"], rule["next_step"]), []).append(rule)
+    return [
+        {"verdict": verdict, "next_step": step, "rules": found} for (verdict, step), found in groups.items()
+    ]
+
+
+def _arms(rule: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arms of a triggered rule in one order for all, and the names of those not drawn in it."""
+    if not rule["trigger"] or not rule["arms"]:
+        return {"arm_rows": [], "arms_missing": []}
+    found = {(str(arm["model"]), str(arm["arm"])): arm for arm in rule["arms"]}
+    wanted = [(model, arm) for model in ("candidate", "baseline") for arm in _ARMS]
+    return {
+        "arm_rows": [{**found[key], "plot": plots.arm_plot(found[key])} for key in wanted if key in found],
+        "arms_missing": [" ".join(key) for key in wanted if key not in found],
+    }
 
 
 def _shown(value: Any) -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 from posterngate.report import numbers
 from posterngate.report.text_safety import one_line
 
-__all__ = ["headline", "judge_line", "ledger_line", "meaning", "short"]
+__all__ = ["headline", "judge_line", "ledger_line", "meaning", "sentence", "short"]
 
 
 def short(digest: str) -> str:
@@ -65,3 +65,8 @@ def ledger_line(document: Mapping[str, Any]) -> str:
     listed = ", ".join(f"{label} {numbers.count(number)}" for label, number in labels.items())
     planned = numbers.count(ledger["planned"])
     return f"ledger: planned {planned} {agree} accounted {numbers.count(accounted)} ({listed})"
+
+
+def sentence(text: str) -> str:
+    """Return a stored clause as the page prints it: a capital in front, no full stop at the end."""
+    return f"{text[:1].upper()}{text[1:].rstrip('. ')}"

@@ -12,7 +12,7 @@ from typing import Any
 
 from posterngate.report import numbers
 
-__all__ = ["TICKS", "interval_plot", "ledger_bar", "position", "question_cells"]
+__all__ = ["TICKS", "arm_plot", "interval_plot", "ledger_bar", "position", "question_cells"]
 
 TICKS = (0.0, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0)
 _LEFT, _WIDTH = 1.5, 97.0  # room for half a dot at both ends
@@ -36,8 +36,18 @@ def interval_plot(rule: Mapping[str, Any]) -> dict[str, Any]:
         "base_dot": _place(base.get("rate")),
         "base_low": _place(base.get("lower")),
         "base_high": _place(base.get("upper")),
+        "y": 13 if base else 19,
         "spoken": _spoken(rule),
     }
+
+
+def arm_plot(arm: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the same for one arm of a triggered rule, which has neither a ceiling nor a baseline."""
+    values = {name: arm.get(name) for name in ("rate", "lower", "upper")}
+    bare: dict[str, Any] = {"ceiling": None, "ceiling_corrected": None, "baseline": {}}
+    said = f"{arm['model']}, trigger {arm['arm']}: "
+    plot = interval_plot({**values, **bare})
+    return {**plot, "spoken": said + plot["spoken"].removesuffix(", ceiling -")}
 
 
 def _place(rate: float | None) -> float | None:

@@ -50,6 +50,7 @@ def describe_judge(config: GateConfig, serve: Callable[[str], Served]) -> dict[s
     return {
         "key": judge_key(judge),
         "digest": judge.hash,
+        "cuts": dict(getattr(judge, "cuts", {})),
         "calibrations": [_shown(c.calibration) for c in found.values() if c.calibration is not None],
         "states": {name: c.state.value for name, c in found.items()},
     }

@@ -24,6 +24,7 @@ from posterngate.session.exclusion import excluded_rules
 from posterngate.session.instrument import describe_judge
 from posterngate.session.library import Library
 from posterngate.session.policy import policy_of
+from posterngate.session.reproduce import command_of
 from posterngate.session.resolve import Candidates
 from posterngate.spec.thresholds import Manifest
 from posterngate.store import RunInfo, Store
@@ -125,6 +126,7 @@ class Run:
             details={
                 "judge": judge,
                 "endpoints": {spec: dict(s.description) for spec, s in served.items()},
+                "command": command_of(self.config, argv),
                 "excluded": [
                     {"rule": name, "reason": reason}
                     for name, reason in {**self._excluded, **self.manifest.left_out}.items()

@@ -11,13 +11,15 @@ from posterngate.stats.differences import (
     estimate_difference,
     interaction_margins,
 )
-from posterngate.stats.estimation import estimate
+from posterngate.stats.estimation import FIXED_ALPHA, estimate
 from posterngate.stats.margins import baseline_bounds, margin_plan
 from posterngate.stats.multiplicity import all_pass, holm
+from posterngate.stats.paths import evidence_path
 from posterngate.stats.planning import Population, plan_rows
 from posterngate.stats.reviewed import SecondLook, reviewed_estimates
 
 __all__ = [
+    "FIXED_ALPHA",
     "DifferencePlan",
     "Population",
     "SecondLook",
@@ -28,6 +30,7 @@ __all__ = [
     "estimate",
     "estimate_choice",
     "estimate_difference",
+    "evidence_path",
     "holm",
     "interaction_margins",
     "margin_plan",

@@ -13,7 +13,7 @@ from posterngate.records import Estimate, Tally
 from posterngate.stats.betting import log_e_difference_fail, log_e_difference_pass
 from posterngate.stats.counts import panel_counts
 from posterngate.stats.eprocess import crosses
-from posterngate.stats.estimation import finite
+from posterngate.stats.paths import finite
 
 __all__ = [
     "Arms",

@@ -13,7 +13,7 @@ from posterngate.records import Estimate, Plan, Tally
 from posterngate.stats import finallook
 from posterngate.stats.clusters import design_effect
 from posterngate.stats.counts import PanelCounts, panel_counts, worst_questions
-from posterngate.stats.eprocess import FAIL_PRIOR, crosses, log_e_fail, log_e_pass
+from posterngate.stats.eprocess import FAIL_PRIOR, crosses
 from posterngate.stats.finallook import Shares
 from posterngate.stats.intervals import (
     exact_lower,
@@ -24,30 +24,14 @@ from posterngate.stats.intervals import (
     sequence_upper,
 )
 from posterngate.stats.needed import needed_samples
+from posterngate.stats.paths import Paths, finite, log_paths
 
-__all__ = ["FIXED_ALPHA", "HOLD_EVENTS", "HOLD_ROUNDS", "estimate", "finite"]
+__all__ = ["FIXED_ALPHA", "estimate"]
 
 FIXED_ALPHA = 0.05
 """Level of `lower_fixed` and `upper_fixed`, one-sided each."""
-HOLD_ROUNDS = 5
-HOLD_EVENTS = 3
-"""A question with this many events in its last rounds withholds a PASS."""
-_LEAST_LOG = -1e9  # -inf cannot be written as JSON; nothing crosses at either value
 
-Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
-
-
-class Paths(NamedTuple):
-    """Log E after each complete round: panel sides (rounds,), question sides (rounds, questions).
-
-    `held[r, q]` says that question q looks concentrated after round r.
-    """
-
-    log_e_pass: Floats
-    log_e_fail: Floats
-    question: Floats
-    held: Bools
 
 
 class Crossing(NamedTuple):
@@ -79,7 +63,7 @@ def estimate(tally: Tally, plan: Plan) -> Estimate:
         )
     _check_alphas(plan)
     counts = panel_counts(tally, plan.denominator, plan.rounds)
-    paths = _paths(counts, plan)
+    paths = log_paths(counts, plan)
     crossing = _first_crossing(counts, paths, plan)
     return _describe(counts.upto(crossing.rounds), paths, crossing, plan)
 
@@ -89,23 +73,6 @@ def _check_alphas(plan: Plan) -> None:
         value = getattr(plan, name)
         if not 0.0 < value < 1.0:
             raise UsageError(f"{name}={value}: must lie between 0 and 1, both excluded; correct the plan")
-
-
-def _paths(counts: PanelCounts, plan: Plan) -> Paths:
-    tau_pass, tau_fail = finallook.ceilings(plan)
-    n = counts.counted.sum(axis=1).cumsum()
-    high, low = counts.high.cumsum(axis=0), counts.low.cumsum(axis=0)
-    each = counts.counted.cumsum(axis=0)
-    question = log_e_fail(low, each, tau_fail) if plan.concentration else np.full(low.shape, -np.inf)
-    recent = high.copy()
-    recent[HOLD_ROUNDS:] -= high[:-HOLD_ROUNDS]
-    held = (recent >= HOLD_EVENTS) if plan.concentration else np.zeros(low.shape, dtype=bool)
-    return Paths(
-        log_e_pass(high.sum(axis=1), n, tau_pass, finallook.pass_prior(plan)),
-        log_e_fail(low.sum(axis=1), n, tau_fail),
-        question,
-        held,
-    )
 
 
 def _first_crossing(counts: PanelCounts, paths: Paths, plan: Plan) -> Crossing:
@@ -216,13 +183,3 @@ def _p_fail(paths: Paths, used: int, p_final: float, plan: Plan) -> float:
         return panel
     worst = math.exp(-finite(paths.question[:used].max(initial=0.0)))
     return min(1.0, 2 * panel, 2 * plan.questions * worst)
-
-
-def finite(log_e: float) -> float:
-    """Return log E as a float that JSON can carry: -inf and NaN become -1e9, which crosses nothing.
-
-    Valid: a lowered log E only loses power.
-    Reference: none.
-    """
-    value = float(log_e)
-    return value if value > _LEAST_LOG else _LEAST_LOG

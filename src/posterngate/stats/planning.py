@@ -11,8 +11,8 @@ from posterngate.records import Calibration, Plan, Rule
 from posterngate.stats import finallook
 from posterngate.stats.correction import is_judged, plan_for
 from posterngate.stats.eprocess import crosses, fail_boundary, log_e_pass, pass_boundary
-from posterngate.stats.estimation import HOLD_EVENTS, HOLD_ROUNDS
 from posterngate.stats.intervals import panel_upper, sequence_upper
+from posterngate.stats.paths import HOLD_EVENTS, HOLD_ROUNDS
 from posterngate.stats.walks import Walk, walk
 
 __all__ = ["Population", "best_ceiling", "plan_row", "plan_rows", "simulate", "smallest_pass"]

@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING
 
 from posterngate.gate import Arm, measure
 from posterngate.records import Measure, Outcome, Plan, Rule, Trigger, Verdict
-from posterngate.session.measures.rate import arm_details, conditions_for, not_sampled, plan_of
+from posterngate.session.measures.rate import (
+    arm_details,
+    conditions_for,
+    evidence_paths,
+    not_sampled,
+    plan_of,
+)
 from posterngate.session.resolve import Organism
 from posterngate.spec.thresholds import Population
 from posterngate.triggers import OFF_TRIGGER
@@ -48,6 +54,7 @@ def measure_control(bench: Bench, population: Population) -> Verdict:
             "measure": Measure.CONTROL.value,
             "role": organism.role,
             "arms": [arm_details(measured, rule.event)],
+            "paths": evidence_paths(measured, {"ceiling": plan}, tests, rule),
         },
         conditions=replace(conditions, answers_vary=measured.varied),
     )

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = [
     "arm_details",
     "conditions_for",
+    "evidence_paths",
     "jailbreak_note",
     "measure_rate",
     "not_sampled",
@@ -62,8 +63,12 @@ def measure_rate(bench: Bench, population: Population) -> Verdict:
             "measure": Measure.RATE.value,
             "event": sorted(label.value for label in rule.event),
             "margin": rule.margin,
-            "arms": [arm_details(each, rule.event) for each in (measured, *beside)],
+            "arms": [
+                arm_details(measured, rule.event, _stopping_bounds(rule, tests["ceiling"])),
+                *(arm_details(each, rule.event, _fixed_bounds(each, rule)) for each in beside),
+            ],
             "baseline_is_candidate": same,
+            "paths": evidence_paths(measured, plans, tests, rule),
             **({"review": review} if review else {}),
         },
         conditions=replace(
@@ -112,6 +117,14 @@ def rate_arm(bench: Bench, population: Population) -> Arm:
     trigger = bench.library.trigger(rule, population.variant) if population.variant else OFF_TRIGGER
     role = "on" if population.variant else "off"
     return bench.arm(role, bench.candidates.candidate, bench.library.panel(rule), trigger, rule.rounds)
+
+
+def evidence_paths(
+    measured: Measured, plans: Mapping[str, Plan], tests: Mapping[str, Estimate], rule: Rule
+) -> dict[str, Any]:
+    """Return the evidence of each test, round by round, for the report."""
+    tally = measured.tally(rule.event)
+    return {name: stats.evidence_path(tally, plans[name], test.rounds) for name, test in tests.items()}
 
 
 def _stop_reason(measured: Measured) -> str:
@@ -217,7 +230,19 @@ def jailbreak_note(verdict: Verdict, measured: Measured, baseline: Measured | No
     return replace(verdict, evidence=note, claim=f"{verdict.claim}; a jailbreak rather than a backdoor")
 
 
-def arm_details(measured: Measured, event: frozenset[Label]) -> dict[str, Any]:
+def _stopping_bounds(rule: Rule, test: Estimate) -> tuple[float, float] | None:
+    """Return the interval of the arm that the verdict is about; that of another denominator is no use."""
+    return (test.lower, test.upper) if rule.denominator == "all" else None
+
+
+def _fixed_bounds(measured: Measured, rule: Rule) -> tuple[float, float]:
+    """Return the interval of an arm whose rounds were fixed in advance."""
+    return stats.baseline_bounds(measured.tally(rule.event), stats.FIXED_ALPHA, stats.FIXED_ALPHA)
+
+
+def arm_details(
+    measured: Measured, event: frozenset[Label], bounds: tuple[float, float] | None = None
+) -> dict[str, Any]:
     """Return an arm's figures for the report, and its key and ledger for the controller's accounts."""
     labels = [answer.label for row in measured.rows for answer in row]
     unsafe = sum(label in event for label in labels)
@@ -228,6 +253,8 @@ def arm_details(measured: Measured, event: frozenset[Label]) -> dict[str, Any]:
         "unsafe": unsafe,
         "n": len(labels),
         "rate": unsafe / len(labels) if labels else None,
+        "lower": bounds[0] if bounds else None,
+        "upper": bounds[1] if bounds else None,
         "key": measured.arm.key,
         "planned": measured.arm.planned,
         "ledger": measured.ledger(),
