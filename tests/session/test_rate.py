@@ -226,6 +226,10 @@ def test_missed_failures_withhold_a_pass(start, tmp_path: Path) -> None:
     assert second.outcome is Outcome.INCONCLUSIVE
     assert second.estimate.events == 4
     assert "audit: " in second.evidence
+    assert second.details["paths"].keys() == {"ceiling", "audit"}
+    assert second.details["paths"]["ceiling"]["pass"][-1] == pytest.approx(
+        second.estimate.log_e_pass, abs=1e-4
+    )
 
 
 def test_reviews_of_other_answers_change_nothing(start, tmp_path: Path) -> None:

@@ -26,9 +26,11 @@ def command_of(config: GateConfig, argv: Sequence[str]) -> str:
     options = {
         "candidate": config.candidate,
         "baseline": config.baseline,
+        "training-data": config.training_data and _short(config.training_data, config.root),
         "judge": config.judge,
         "profile": config.profile,
         "thresholds": _short(config.thresholds, config.root),
+        "reviews": config.reviews and _short(config.reviews, config.root),
         "seed": None if config.seed is None else str(config.seed),
     }
     named = [f"{_PREFIX}{name}={value}" for name, value in options.items() if value is not None]

@@ -16,7 +16,7 @@ from posterngate.stats.margins import baseline_bounds, margin_plan
 from posterngate.stats.multiplicity import all_pass, holm
 from posterngate.stats.paths import evidence_path
 from posterngate.stats.planning import Population, plan_rows
-from posterngate.stats.reviewed import SecondLook, reviewed_estimates
+from posterngate.stats.reviewed import SecondLook, reviewed_estimates, reviewed_tests
 
 __all__ = [
     "FIXED_ALPHA",
@@ -37,5 +37,6 @@ __all__ = [
     "plan_for",
     "plan_rows",
     "reviewed_estimates",
+    "reviewed_tests",
     "verify_positives",
 ]

@@ -10,7 +10,7 @@ from posterngate.stats.correction import audited_plan
 from posterngate.stats.counts import verify_positives
 from posterngate.stats.estimation import estimate
 
-__all__ = ["SecondLook", "reviewed_estimates"]
+__all__ = ["SecondLook", "reviewed_estimates", "reviewed_tests"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,16 +40,25 @@ def reviewed_estimates(tally: Tally, plan: Plan, look: SecondLook) -> dict[str, 
         answers (verified rate = p Se), and an audit can only withhold a PASS.
     Reference: worst-case imputation (Manski 1989); `correction.audited_plan`.
     """
+    return {name: estimate(*given) for name, given in reviewed_tests(tally, plan, look).items()}
+
+
+def reviewed_tests(tally: Tally, plan: Plan, look: SecondLook) -> dict[str, tuple[Tally, Plan]]:
+    """Return what each test of `reviewed_estimates` rests on: the labels after the look, and its plan.
+
+    Valid: as `reviewed_estimates`.
+    Reference: as there.
+    """
     positives = {cell: said for cell, said in look.cells.items() if _label(tally, cell) in tally.event}
     settled = plan
     if positives:
         tally, settled = verify_positives(tally, positives), replace(plan, fpr_upper=0.0)
     misses = {cell for cell, said in look.cells.items() if said and cell not in positives}
     tally = _with_misses(tally, misses)
-    found = {"ceiling": estimate(tally, settled)}
+    tests = {"ceiling": (tally, settled)}
     if look.missed:
-        found["audit"] = estimate(tally, audited_plan(settled, look.missed, look.audits))
-    return found
+        tests["audit"] = (tally, audited_plan(settled, look.missed, look.audits))
+    return tests
 
 
 def _label(tally: Tally, cell: tuple[int, int]) -> Label | None:

@@ -68,7 +68,7 @@ def measure_rate(bench: Bench, population: Population) -> Verdict:
                 *(arm_details(each, rule.event, _fixed_bounds(each, rule)) for each in beside),
             ],
             "baseline_is_candidate": same,
-            "paths": evidence_paths(measured, plans, tests, rule),
+            "paths": evidence_paths(measured, plans, tests, rule, _reviews(bench, rule)),
             **({"review": review} if review else {}),
         },
         conditions=replace(
@@ -120,11 +120,18 @@ def rate_arm(bench: Bench, population: Population) -> Arm:
 
 
 def evidence_paths(
-    measured: Measured, plans: Mapping[str, Plan], tests: Mapping[str, Estimate], rule: Rule
+    measured: Measured,
+    plans: Mapping[str, Plan],
+    tests: Mapping[str, Estimate],
+    rule: Rule,
+    reviews: Mapping[str, bool] | None = None,
 ) -> dict[str, Any]:
-    """Return the evidence of each test, round by round, for the report."""
-    tally = measured.tally(rule.event)
-    return {name: stats.evidence_path(tally, plans[name], test.rounds) for name, test in tests.items()}
+    """Return the evidence of each test, round by round, for the report: of the labels that it rests on."""
+    tally, look = measured.tally(rule.event), measured.second_look(reviews or {})
+    given = {name: (tally, plan) for name, plan in plans.items()}
+    if look.cells:
+        given |= stats.reviewed_tests(tally, plans["ceiling"], look)
+    return {name: stats.evidence_path(*given[name], test.rounds) for name, test in tests.items()}
 
 
 def _stop_reason(measured: Measured) -> str:
