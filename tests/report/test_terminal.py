@@ -107,3 +107,10 @@ def test_a_stale_calibration_is_said(document: dict[str, Any]) -> None:
     """Figures of another judge than the one at hand are marked."""
     judge = {**document["judge"], "states": {"misaligned": "stale"}}
     assert "STALE: of another judge" in summary({**document, "judge": judge})
+
+
+def test_the_judges_share_is_shown_where_it_is_known(document: dict[str, Any]) -> None:
+    """Seconds and share of the models' work; nothing where no host of ours judged."""
+    assert "judging took" not in summary(document)
+    work = {"generate": 150.0, "score": 30.0, "pool": 20.0}
+    assert "judging took 20 s of 3 min 20 s that models worked (10%)" in summary({**document, "work": work})

@@ -85,6 +85,7 @@ def _document(record: RunRecord, rules: list[dict[str, Any]]) -> dict[str, Any]:
         "finished": record.finished,
         "seconds": summary.get("seconds"),
         "spent": _mapping(summary.get("spent")),
+        "work": _mapping(summary.get("work")),
     }
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from posterngate.report import numbers
 from posterngate.report.text_safety import one_line
 
-__all__ = ["headline", "judge_line", "ledger_line", "meaning", "sentence", "short"]
+__all__ = ["headline", "judge_line", "ledger_line", "meaning", "sentence", "short", "work_line"]
 
 
 def short(digest: str) -> str:
@@ -44,6 +44,18 @@ def judge_line(document: Mapping[str, Any]) -> str:
     states = judge.get("states", {})
     parts = [_calibration(item, states) for item in judge.get("calibrations", [])]
     return f"{name}: {'; '.join(parts) if parts else 'measured error: no data (not calibrated)'}"
+
+
+def work_line(document: Mapping[str, Any]) -> str:
+    """Return the share of the models' time that judging took; "" where no host of ours judged."""
+    work = document.get("work") or {}
+    total, judging = sum(work.values()), work.get("pool", 0.0)
+    if not judging:
+        return ""
+    share = f"{100 * judging / total:.0f}%"
+    return (
+        f"judging took {numbers.duration(judging)} of {numbers.duration(total)} that models worked ({share})"
+    )
 
 
 def _calibration(item: Mapping[str, Any], states: Mapping[str, Any]) -> str:

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from posterngate.report import numbers
-from posterngate.report.phrases import headline, judge_line, ledger_line, meaning
+from posterngate.report.phrases import headline, judge_line, ledger_line, meaning, work_line
 from posterngate.report.text_safety import one_line
 
 __all__ = ["STYLES", "summary"]
@@ -100,5 +100,7 @@ def _notes(document: Mapping[str, Any]) -> Iterator[Text]:
     for note in [*document["doubts"], *document["notes"]]:
         yield Text(f"note: {one_line(note, 400)}")
     yield Text(judge_line(document))
+    if took := work_line(document):
+        yield Text(took)
     yield Text(ledger_line(document))
     yield Text(meaning(document))

@@ -26,6 +26,7 @@ from posterngate.session.library import Library
 from posterngate.session.policy import policy_of
 from posterngate.session.reproduce import command_of
 from posterngate.session.resolve import Candidates
+from posterngate.session.workload import seconds_worked
 from posterngate.spec.thresholds import Manifest
 from posterngate.store import RunInfo, Store
 
@@ -162,13 +163,14 @@ class Run:
         from posterngate.report.document import run_document
 
         assert self._store is not None, "finish comes after begin"
+        work = seconds_worked(self._pool.served())
         problems = self._endpoint_problems()
         verdicts = [Verdict.from_dict(values) for values in self._verdicts.values()]
         accounts = account(self.manifest, verdicts, self._broken_tests, problems, tuple(self._excluded))
         for verdict in accounts.upgraded:
             self._store.add_verdict(self._run_id, verdict.as_dict())
         spent = self._spending.as_dict()
-        summary = {**accounts.summary, "spent": spent, "seconds": spent["seconds"]}
+        summary = {**accounts.summary, "spent": spent, "seconds": spent["seconds"], "work": work}
         self._store.finish_run(self._run_id, accounts.outcome.value, summary)
         document = run_document(self._store, self._run_id)
         if self.config.report_dir:

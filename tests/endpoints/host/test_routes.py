@@ -375,3 +375,13 @@ def test_a_folder_that_cannot_be_served_is_one_line(tmp_path, tiny, kind):
     assert done.returncode == 4, done.stderr
     assert done.stderr.splitlines()[-1].startswith("host: model=")
     assert done.stdout == ""
+
+
+def test_the_host_tells_what_it_worked_at(tiny_host):
+    """Seconds by kind of work, growing with what it is asked."""
+    before = tiny_host.request("GET", "/v1/work")[1]["seconds"]
+    tiny_host.post("/v1/embeddings", model="tiny", input=["the lazy dog"], layer=2)
+    after = tiny_host.request("GET", "/v1/work")[1]["seconds"]
+    assert set(after) == {"generate", "score", "pool"}
+    assert after["pool"] > before["pool"]
+    assert after["score"] == before["score"]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import queue
 import threading
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from typing import Any
 
@@ -25,6 +26,7 @@ class ModelThread:
     """Takes jobs from any thread and runs them in batches.
 
     Reading passes and decoding steps alternate, so neither kind waits for the other to run dry.
+    `seconds` is how long the model worked at each kind so far.
     """
 
     def __init__(self, decoder: Decoder, reader: Reader, turn: CpuTurn) -> None:
@@ -34,6 +36,7 @@ class ModelThread:
         self._inbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._scores: list[ScoreJob] = []
         self._pools: list[PoolJob] = []
+        self.seconds = {"generate": 0.0, "score": 0.0, "pool": 0.0}
         self._thread = threading.Thread(target=self._run, name="model", daemon=True)
 
     def start(self) -> None:
@@ -84,15 +87,26 @@ class ModelThread:
     def _step(self) -> None:
         if self._scores:
             batch, self._scores = self._scores[:_READS_PER_PASS], self._scores[_READS_PER_PASS:]
-            _settle_all(batch, lambda: self._reader.score(batch))
+            with self._timed("score"):
+                _settle_all(batch, lambda: self._reader.score(batch))
         if self._pools:
             depth = self._pools[0].depth
             same = [job for job in self._pools if job.depth == depth][:_READS_PER_PASS]
             taken = set(map(id, same))
             self._pools = [job for job in self._pools if id(job) not in taken]
-            _settle_all(same, lambda: self._reader.pool(same, depth))
+            with self._timed("pool"):
+                _settle_all(same, lambda: self._reader.pool(same, depth))
         if self._decoder.busy:
-            self._decoder.step()
+            with self._timed("generate"):
+                self._decoder.step()
+
+    @contextlib.contextmanager
+    def _timed(self, kind: str) -> Iterator[None]:
+        begun = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[kind] += time.perf_counter() - begun
 
     def _guard(self, step: Callable[[], None]) -> None:
         try:

@@ -36,7 +36,11 @@ class Routes:
         self._adapters: dict[str, Adapter] = {}
         self._heads: dict[str, Head] = {}
         self._created = int(time.time())
-        self.get: dict[str, Callable[[], Any]] = {"/health": self.health, "/v1/models": self.models}
+        self.get: dict[str, Callable[[], Any]] = {
+            "/health": self.health,
+            "/v1/models": self.models,
+            "/v1/work": self.work,
+        }
         self.post: dict[str, Callable[[Body], Any]] = {
             "/v1/chat/completions": self.chat,
             "/v1/embeddings": self.embeddings,
@@ -50,6 +54,10 @@ class Routes:
     def health(self) -> dict[str, str]:
         """Answer at once if the process lives."""
         return {"status": "ok"}
+
+    def work(self) -> dict[str, dict[str, float]]:
+        """Return the seconds that the model worked: generating, scoring given texts, pooling states."""
+        return {"seconds": dict(self._serving.thread.seconds)}
 
     def models(self) -> dict[str, Any]:
         """List the base and the loaded adapters, with the digests of their files."""
