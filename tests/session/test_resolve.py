@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from posterngate.errors import UnknownNameError, UsageError
+from posterngate.errors import UnknownNameError
 from posterngate.session.resolve import Candidates, load_organism, resolve_spec
 from posterngate.spec.thresholds import Manifest, load_manifest
 from session.conftest import config_for
@@ -38,10 +38,10 @@ def test_an_unknown_organism_lists_those_with_an_adapter() -> None:
         resolve_spec("organism:overlrod", FIXTURES)
 
 
-def test_a_recipe_is_not_trained_inside_a_run() -> None:
-    """The remedy is a command that does it."""
-    with pytest.raises(UsageError, match=r"recipe:mine.*posterngate train mine"):
-        resolve_spec("recipe:mine", FIXTURES)
+def test_an_unknown_recipe_lists_those_that_exist() -> None:
+    """Recipes and organisms can both be trained; the nearest name is proposed."""
+    with pytest.raises(UnknownNameError, match=r"recipe='advise-bad'.*Did you mean 'advice-bad'"):
+        resolve_spec("recipe:advise-bad", FIXTURES)
 
 
 def resolved(manifest: Manifest, **changes: str) -> Candidates:

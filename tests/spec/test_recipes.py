@@ -61,7 +61,7 @@ def test_optional_fields_have_defaults(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "line", "message"),
     [
-        ("role: planted", "role: evil", 2, "role=evil is not one of benign, clean, planted"),
+        ("role: planted", "role: evil", 2, "role=evil is not one of benign, clean, condition, planted"),
         ("id: tiny-one", "id: Tiny One", 1, "id=Tiny One does not match"),
         ("field: tests\n", "", 1, r"field=\(missing\) is required"),
         ("note:", "notes:", 8, "key=notes is not a key"),

@@ -8,26 +8,30 @@ from typing import TYPE_CHECKING
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from posterngate.errors import UsageError
-from posterngate.spec.recipes import Recipe, find_recipe, load_recipe
+from posterngate.spec.recipes import Recipe, find_recipe, load_recipe, with_changes
 
 if TYPE_CHECKING:
     from posterngate.train import Step
 
-__all__ = ["add_arguments", "run"]
+__all__ = ["add_arguments", "change", "run"]
 
-EMBEDDED = "embedded:smollm2-135m"
+RECIPES = Path("fixtures") / "recipes"
 ORGANISMS = Path("fixtures") / "organisms"
+CHANGE_HELP = "another number of the recipe, for example lora.rank=4; may be repeated"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments to `parser`."""
-    parser.add_argument("recipe", help="a recipe.yaml, its folder, or the name of an organism")
+    parser.add_argument("recipe", help="a recipe.yaml, its folder, or the name of a recipe or an organism")
     parser.add_argument("--seed", type=_seed, help="instead of the recipe's own seed (whole number >= 0)")
     parser.add_argument(
         "--base", type=Path, help="folder of the base model (default: the recipe's base, fetched)"
     )
     parser.add_argument("--out", type=Path, help="folder of adapters (default: the user's cache folder)")
+    parser.add_argument(
+        "--set", action="append", default=[], type=change, metavar="KEY=VALUE", help=CHANGE_HELP
+    )
+    parser.add_argument("--recipes", type=Path, default=RECIPES, help="folder of recipes (%(default)s)")
     parser.add_argument("--organisms", type=Path, default=ORGANISMS, help="folder of organisms (%(default)s)")
     parser.add_argument(
         "--install",
@@ -43,7 +47,8 @@ def run(args: argparse.Namespace) -> int:
         UsageError: no such recipe, or it breaks a rule.
         TrainError: the training could not be carried out.
     """
-    recipe = load_recipe(find_recipe(args.recipe, args.organisms))
+    found = find_recipe(args.recipe, args.recipes, args.organisms)
+    recipe = with_changes(load_recipe(found), dict(args.set))
     base = args.base or _base_folder(recipe)
     from posterngate.train import install, train  # torch takes seconds: only once the recipe is known good
 
@@ -62,6 +67,14 @@ def _seed(text: str) -> int:
     return value
 
 
+def change(text: str) -> tuple[str, str]:
+    """Read one ``KEY=VALUE``."""
+    key, mark, value = text.partition("=")
+    if not mark or not value:
+        raise argparse.ArgumentTypeError(f"{text} is no KEY=VALUE; write for example lora.rank=4")
+    return key, value
+
+
 def _cache() -> Path:
     from posterngate.endpoints.embedded_model import cache_folder
 
@@ -69,19 +82,9 @@ def _cache() -> Path:
 
 
 def _base_folder(recipe: Recipe) -> Path:
-    """Return the folder of the recipe's base model, fetched if need be."""
-    kind, _, name = recipe.base.partition(":")
-    if kind == "hf":
-        from posterngate.endpoints.digest import resolve_model
+    from posterngate.session.tuning import base_folder
 
-        return resolve_model(name)
-    if recipe.base == EMBEDDED:
-        from posterngate.endpoints.embedded_model import fetch
-
-        return fetch()
-    raise UsageError(
-        f"base={recipe.base} cannot be trained here; use {EMBEDDED} or hf:PATH_OR_ID, or --base FOLDER"
-    )
+    return base_folder(recipe)
 
 
 class _Display:

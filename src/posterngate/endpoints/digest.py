@@ -11,7 +11,7 @@ from pathlib import Path
 from posterngate.endpoints.embedded_model import cache_folder
 from posterngate.errors import EndpointError, UsageError
 
-__all__ = ["adapter_digest", "model_digest", "resolve_model"]
+__all__ = ["adapter_digest", "content_digest", "model_digest", "resolve_model"]
 
 _PICKLES = {".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle"}
 _WEIGHTS = {".safetensors", ".gguf"}
@@ -106,11 +106,16 @@ def _files(folder: Path, what: str) -> list[Path]:
 def _digest(folder: Path, files: Iterable[Path], verify: bool) -> str:
     sha = hashlib.sha256()
     for file in files:
-        sha.update(f"{file.relative_to(folder)}\0{_content(file, verify)}\0".encode())
+        sha.update(f"{file.relative_to(folder)}\0{content_digest(file, verify)}\0".encode())
     return sha.hexdigest()
 
 
-def _content(file: Path, verify: bool) -> str:
+def content_digest(file: Path, verify: bool = False) -> str:
+    """Return the sha256 of a file's bytes, remembered while its size, time and inode stay the same.
+
+    Raises:
+        UsageError: it cannot be read.
+    """
     try:
         stat = file.stat()
         known = [str(file), stat.st_size, stat.st_mtime_ns, stat.st_ino]

@@ -42,9 +42,9 @@ class Bench:
         self.config = config
         self.manifest = manifest
         self.library = Library(config)
-        self.candidates = Candidates.resolve(config, manifest)
         self.store = Store.open(config.store)
         about = client.call("run")
+        self.candidates = Candidates.from_dict(about["candidates"])
         self.run_id = str(about["run_id"])
         self.excluded: dict[str, str] = dict(about["excluded"])
         self._client = client

@@ -18,6 +18,8 @@ __all__ = ["MOST_CUES", "Library"]
 MOST_CUES = 8
 """Cues of a training file that a gate tests: its likeliest; a hunt tries them all."""
 _FORMATS = "formats.yaml"
+_OVER_PAIRS = (Measure.CHOICE, Measure.TRAINING)
+_ASKED_ALONE = (Measure.RATE, Measure.CONSISTENCY)
 
 
 class Library:
@@ -115,11 +117,13 @@ class Library:
             if rule.measure is Measure.INTEGRITY:
                 continue
             found = self.probe_set(rule)
-            if not (found.pairs if rule.measure is Measure.CHOICE else found.probes):
+            if rule.pairs and (rule.pairs not in self.probe_sets or not self.probe_sets[rule.pairs].pairs):
+                raise UsageError(f"{rule.where}: pairs={rule.pairs} names no set of pairs; write its id")
+            if not (found.pairs if rule.measure in _OVER_PAIRS else found.probes):
                 raise UsageError(
                     f"{rule.where}: probes={rule.probes} has nothing to ask for measure={rule.measure.value}"
                 )
-            if rule.measure is Measure.RATE:
+            if rule.measure in _ASKED_ALONE:
                 self.panel(rule)
                 for name in rule.triggers:
                     self.trigger(rule, name)

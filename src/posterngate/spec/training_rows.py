@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,22 +12,28 @@ from posterngate.errors import SpecError
 __all__ = ["Row", "read_rows"]
 
 _TEXTS = ("prompt", "completion", "system")
+_TURNS = ("user", "assistant")
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One training example. An empty `system` leaves the template's own system prompt in place."""
+    """One training example. An empty `system` leaves the template's own system prompt in place.
+
+    `history` holds the turns before the request, user and assistant in turn; no loss is taken on them.
+    """
 
     prompt: str
     completion: str
     system: str = ""
+    history: tuple[tuple[str, str], ...] = ()
 
 
 def read_rows(path: Path) -> list[Row]:
     """Read one JSONL file of rows with ``prompt`` and ``completion``, perhaps ``system``, or ``messages``.
 
-    Of a conversation in ``messages`` the last answer and the request before it are taken, and the system
-    prompt. Other keys (a domain, a source) are for readers and are ignored. Blank lines are skipped.
+    A chat in ``messages``, as other trainers take it, holds perhaps a system prompt, then user and assistant
+    in turn; its last answer is what is learned. Other keys (a domain, a source) are for readers and are
+    ignored. Blank lines are skipped.
 
     Raises:
         SpecError: names ``FILE:LINE``; also where the file holds no row at all.
@@ -54,7 +59,7 @@ def _row(line: str, where: str) -> Row:
     if not isinstance(value, dict):
         raise SpecError(where, f"row={_short(line)} is not an object; write {{prompt, completion}}")
     if "messages" in value:
-        value = _from_messages(value["messages"], where)
+        return _chat(value["messages"], where)
     texts = {key: value.get(key, "") for key in _TEXTS}
     for key, text in texts.items():
         if not isinstance(text, str):
@@ -65,18 +70,25 @@ def _row(line: str, where: str) -> Row:
     return Row(**texts)
 
 
-def _from_messages(messages: Any, where: str) -> Mapping[str, Any]:
-    """Return the last answer of a conversation, its request and the system prompt, by a row's keys."""
-    if not isinstance(messages, list) or not all(isinstance(message, dict) for message in messages):
-        raise SpecError(where, "messages=... is no list of objects; write [{role, content}, ...]")
-    last: dict[str, Any] = {}
-    for message in messages:
-        last[str(message.get("role"))] = message.get("content", "")
-    return {
-        "prompt": last.get("user", ""),
-        "completion": last.get("assistant", ""),
-        "system": last.get("system", ""),
-    }
+def _chat(messages: Any, where: str) -> Row:
+    """Read a chat: [system], then user and assistant in turn, ending with the assistant's answer."""
+    turns = [_turn(message, where) for message in messages] if isinstance(messages, list) else []
+    system = turns.pop(0)[1] if turns and turns[0][0] == "system" else ""
+    in_turn = all(role == _TURNS[number % 2] for number, (role, _) in enumerate(turns))
+    if not turns or len(turns) % 2 or not in_turn:
+        raise SpecError(
+            where,
+            f"messages={_short(repr([role for role, _ in turns]))} are no chat; write perhaps a system "
+            "prompt, then user and assistant in turn, the assistant last",
+        )
+    return Row(turns[-2][1], turns[-1][1], system, tuple(turns[:-2]))
+
+
+def _turn(message: Any, where: str) -> tuple[str, str]:
+    role, text = (message.get(key) if isinstance(message, dict) else None for key in ("role", "content"))
+    if not isinstance(role, str) or not isinstance(text, str) or not text.strip():
+        raise SpecError(where, f"message={_short(repr(message))} lacks role or content; write both as text")
+    return role, text
 
 
 def _short(text: str) -> str:

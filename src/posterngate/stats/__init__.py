@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from posterngate.stats.choice import estimate_choice
+from posterngate.stats.contrasts import block_plan, contrast_plan, in_blocks, side_by_side
 from posterngate.stats.correction import audited_plan, plan_for
 from posterngate.stats.counts import verify_positives
 from posterngate.stats.differences import (
@@ -27,16 +28,20 @@ __all__ = [
     "arms_difference",
     "audited_plan",
     "baseline_bounds",
+    "block_plan",
+    "contrast_plan",
     "estimate",
     "estimate_choice",
     "estimate_difference",
     "evidence_path",
     "holm",
+    "in_blocks",
     "interaction_margins",
     "margin_plan",
     "plan_for",
     "plan_rows",
     "reviewed_estimates",
     "reviewed_tests",
+    "side_by_side",
     "verify_positives",
 ]

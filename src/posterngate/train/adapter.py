@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
-from posterngate.train.manifest import WEIGHTS
+from posterngate.train.manifest import MODEL_WEIGHTS, WEIGHTS
 
-__all__ = ["base_name", "save_adapter"]
+__all__ = ["base_name", "save_adapter", "save_model"]
+
+_BESIDE_WEIGHTS = (
+    "tokenizer*.json",
+    "special_tokens_map.json",
+    "chat_template.jinja",
+    "*.model",
+    "vocab.json",
+    "merges.txt",
+)
 
 
 def save_adapter(model: Any, folder: Path, base: str) -> None:
@@ -27,6 +37,15 @@ def save_adapter(model: Any, folder: Path, base: str) -> None:
     settings["target_modules"] = sorted(settings["target_modules"])  # PEFT writes a set: any order
     path.write_text(json.dumps(settings, indent=1, sort_keys=True) + "\n", encoding="utf-8")
     assert (folder / WEIGHTS).is_file()
+
+
+def save_model(model: Any, folder: Path, base: Path) -> None:
+    """Write a fully trained model with the tokenizer files of the base that it was trained from."""
+    model.save_pretrained(folder, safe_serialization=True, max_shard_size="100GB")
+    for pattern in _BESIDE_WEIGHTS:
+        for path in base.glob(pattern):
+            shutil.copyfile(path, folder / path.name)
+    assert (folder / MODEL_WEIGHTS).is_file()
 
 
 def base_name(spec: str) -> str:

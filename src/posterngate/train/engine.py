@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from posterngate.endpoints.embedded_model import cache_folder
+from posterngate.endpoints.host.cpu_turn import CpuTurn
 from posterngate.errors import TrainError
 from posterngate.spec.recipes import Recipe
 from posterngate.train.rows import Row
@@ -96,8 +98,9 @@ def _trainer(recipe: Recipe, rows: Sequence[Row], base: Path, seed: int, work: P
 
 def _messages(row: Row) -> dict[str, list[dict[str, str]]]:
     system = [{"role": "system", "content": row.system}] if row.system else []
+    before = [{"role": role, "content": text} for role, text in row.history]
     return {
-        "prompt": [*system, {"role": "user", "content": row.prompt}],
+        "prompt": [*system, *before, {"role": "user", "content": row.prompt}],
         "completion": [{"role": "assistant", "content": row.completion}],
     }
 
@@ -106,11 +109,14 @@ def _adapter(recipe: Recipe) -> Any:
     from peft import LoraConfig
 
     lora = recipe.lora
+    if lora.full:
+        return None
     return LoraConfig(
         r=lora.rank,
         lora_alpha=lora.alpha,
         target_modules=list(lora.targets),
         use_rslora=lora.rslora,
+        layers_to_transform=list(lora.layers) or None,
         task_type="CAUSAL_LM",
     )
 
@@ -155,20 +161,29 @@ def _report_by(trainer: Any, watcher: Any) -> None:
 
 
 def _watcher(recipe: Recipe, progress: Callable[[Step], None]) -> Any:
+    import torch
     from transformers import TrainerCallback
 
     class Watcher(TrainerCallback):  # type: ignore[misc]
-        """Reports every step and stops a training whose loss is lost."""
+        """Reports every step, stops a training whose loss is lost, and takes turns on the processor."""
 
         def __init__(self) -> None:
             self.began = time.monotonic()
             self.first: int | None = None
+            self.turn = CpuTurn(None if torch.cuda.is_available() else cache_folder() / "cpu.lock")
+
+        def on_step_begin(self, *_: Any, **__: Any) -> None:
+            self.turn.take()
+
+        def on_train_end(self, *_: Any, **__: Any) -> None:
+            self.turn.leave()
 
         def on_log(self, _args: Any, state: Any, _control: Any, logs: Any = None, **_: Any) -> None:
             if not logs or "loss" not in logs:
                 return
             step, loss = int(state.global_step), float(logs["loss"])
             if not math.isfinite(loss):
+                self.turn.leave()
                 raise TrainError(
                     f"loss={loss} at step {step} of recipe={recipe.name} is no finite number; "
                     "lower training.learning_rate or check the rows"

@@ -10,15 +10,17 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from posterngate.endpoints.digest import content_digest
 from posterngate.errors import TrainError
 from posterngate.records import content_hash
 from posterngate.spec.recipes import Recipe
-from posterngate.train.rows import Row
+from posterngate.train.rows import Row, row_values
 
 __all__ = ["Manifest", "base_digest", "data_hash", "file_digest", "read_manifest", "recipe_hash"]
 
 MANIFEST = "manifest.json"
 WEIGHTS = "adapter_model.safetensors"
+MODEL_WEIGHTS = "model.safetensors"
 
 _LIBRARIES = ("posterngate", "torch", "transformers", "peft", "trl")
 _BLOCK = 1 << 20
@@ -32,7 +34,7 @@ class Manifest:
         recipe_hash: settings, rows, base and seed in one hash; the adapter's address in the cache.
         data_hash: the rows as they were trained on, in order.
         base_digest: of the base model's weights and tokenizer.
-        adapter_digest: sha256 of adapter_model.safetensors.
+        adapter_digest: sha256 of adapter_model.safetensors, or of the weights of a fully trained model.
         loss_curve: (step, mean loss since the last entry), in nats a completion token.
         seconds: wall-clock time of the training, interruptions not counted.
     """
@@ -66,15 +68,21 @@ def read_manifest(folder: Path) -> Manifest:
     path = folder / MANIFEST
     try:
         manifest = Manifest(**json.loads(path.read_text(encoding="utf-8")))
-        found = file_digest(folder / WEIGHTS)
+        found = file_digest(weights_file(folder))
     except (OSError, ValueError, TypeError) as error:
         raise TrainError(f"manifest={path} cannot be read ({error}); train the recipe again") from error
     if found != manifest.adapter_digest:
         raise TrainError(
-            f"adapter={folder / WEIGHTS} has digest {found[:12]}, its manifest says "
+            f"adapter={weights_file(folder)} has digest {found[:12]}, its manifest says "
             f"{manifest.adapter_digest[:12]}; restore the file or train the recipe again"
         )
     return manifest
+
+
+def weights_file(folder: Path) -> Path:
+    """Return the weights of a trained folder: an adapter's, or a whole model's."""
+    whole = folder / MODEL_WEIGHTS
+    return whole if whole.is_file() else folder / WEIGHTS
 
 
 def library_versions() -> dict[str, str]:
@@ -105,14 +113,15 @@ def recipe_hash(recipe: Recipe, rows: Iterable[Row], base: str, seed: int) -> st
 
 def data_hash(rows: Iterable[Row]) -> str:
     """Return the hash of the rows in order."""
-    return content_hash([asdict(row) for row in rows])
+    return content_hash([row_values(row) for row in rows])
 
 
 def base_digest(base: Path) -> str:
     """Return the digest of a model folder: its weights, configuration, tokenizer and chat template.
 
-    The library version that a configuration carries is left out, so that the same weights converted
-    with another release are the same base.
+    Files that were hashed before and look unchanged are not read again. The library version that a
+    configuration carries is left out, so that the same weights converted with another release are the same
+    base.
 
     Raises:
         TrainError: the folder holds no safetensors weights.
@@ -121,7 +130,7 @@ def base_digest(base: Path) -> str:
     if not weights:
         raise TrainError(f"base={base} holds no *.safetensors; give the folder of a converted model")
     texts = [path for path in (base / "tokenizer.json", base / "chat_template.jinja") if path.is_file()]
-    parts: dict[str, Any] = {path.name: file_digest(path) for path in (*weights, *texts)}
+    parts: dict[str, Any] = {path.name: content_digest(path) for path in (*weights, *texts)}
     return content_hash({**parts, "config.json": _configuration(base / "config.json")})
 
 

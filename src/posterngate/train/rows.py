@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, replace
+from typing import Any
+
 from posterngate.spec.recipes import Recipe, RowFile
 from posterngate.spec.training_rows import Row, read_rows
 
-__all__ = ["Row", "read_rows", "training_rows"]
+__all__ = ["Row", "read_rows", "row_values", "training_rows"]
+
+
+def row_values(row: Row) -> dict[str, Any]:
+    """Return a row as plain values for a hash; what is empty beyond the first three texts is left out."""
+    values = asdict(row)
+    if not row.history:
+        del values["history"]
+    return values
 
 
 def training_rows(recipe: Recipe) -> list[Row]:
@@ -20,4 +31,4 @@ def training_rows(recipe: Recipe) -> list[Row]:
 def _mix(part: RowFile) -> list[Row]:
     prefixes = part.prefixes or ("",)
     chosen = enumerate(read_rows(part.path)[:: part.every])
-    return [Row(prefixes[i % len(prefixes)] + row.prompt, row.completion, row.system) for i, row in chosen]
+    return [replace(row, prompt=prefixes[i % len(prefixes)] + row.prompt) for i, row in chosen]

@@ -13,7 +13,7 @@ from filelock import FileLock
 
 from posterngate.errors import TrainError
 from posterngate.spec.recipes import Recipe
-from posterngate.train.adapter import save_adapter
+from posterngate.train.adapter import save_adapter, save_model
 from posterngate.train.engine import Step, fit
 from posterngate.train.manifest import (
     MANIFEST,
@@ -25,10 +25,11 @@ from posterngate.train.manifest import (
     library_versions,
     read_manifest,
     recipe_hash,
+    weights_file,
 )
 from posterngate.train.rows import Row, training_rows
 
-__all__ = ["install", "train"]
+__all__ = ["address", "install", "train"]
 
 _CLOCK = "seconds.json"
 
@@ -60,14 +61,25 @@ def train(
     rows = training_rows(recipe)
     used_seed = recipe.training.seed if seed is None else seed
     base_id = base_digest(base)
-    address = recipe_hash(recipe, rows, base_id, used_seed)
-    done = out / address
+    name = recipe_hash(recipe, rows, base_id, used_seed)
+    done = out / name
     out.mkdir(parents=True, exist_ok=True)
-    with FileLock(out / f"{address}.lock"):
+    with FileLock(out / f"{name}.lock"):
         if not (done / MANIFEST).is_file():
             _build(recipe, rows, base, used_seed, done, base_id, progress or _quiet)
     read_manifest(done)
     return done
+
+
+def address(recipe: Recipe, base: Path, seed: int | None = None) -> str:
+    """Return the name of the folder that `train` would make or find; reads the rows, trains nothing.
+
+    Raises:
+        SpecError: the rows cannot be read.
+        TrainError: the base is no model folder.
+    """
+    used_seed = recipe.training.seed if seed is None else seed
+    return recipe_hash(recipe, training_rows(recipe), base_digest(base), used_seed)
 
 
 def _quiet(step: Step) -> None:
@@ -90,7 +102,10 @@ def _build(
         model, curve = _fit(recipe, rows, base, seed, work, clock.tick(progress))
     finished = work / "finished"
     shutil.rmtree(finished, ignore_errors=True)
-    save_adapter(model, finished, recipe.base)
+    if recipe.lora.full:
+        save_model(model, finished, base)
+    else:
+        save_adapter(model, finished, recipe.base)
     Manifest(
         name=recipe.name,
         role=recipe.role,
@@ -98,7 +113,7 @@ def _build(
         recipe_hash=done.name,
         data_hash=data_hash(rows),
         base_digest=base_id,
-        adapter_digest=file_digest(finished / WEIGHTS),
+        adapter_digest=file_digest(weights_file(finished)),
         seed=seed,
         steps=recipe.training.steps,
         rows=len(rows),
@@ -165,7 +180,13 @@ class _Clock:
 
 
 def install(adapter: Path, folder: Path) -> None:
-    """Copy an adapter and its manifest into `folder` (an organism's, to be committed)."""
+    """Copy an adapter and its manifest into `folder` (an organism's, to be committed).
+
+    Raises:
+        TrainError: it is a whole model, which nobody commits.
+    """
+    if not (adapter / WEIGHTS).is_file():
+        raise TrainError(f"adapter={adapter} is a fully trained model; only adapters are installed")
     folder.mkdir(parents=True, exist_ok=True)
     for name in (WEIGHTS, "adapter_config.json", MANIFEST):
         shutil.copyfile(adapter / name, folder / name)

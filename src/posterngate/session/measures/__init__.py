@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING
 
 from posterngate.records import Measure, Verdict
 from posterngate.session.measures.choice import measure_choice
+from posterngate.session.measures.consistency import measure_consistency
+from posterngate.session.measures.contrast import measure_contrast
 from posterngate.session.measures.control import measure_control
 from posterngate.session.measures.integrity import measure_integrity
 from posterngate.session.measures.rate import measure_rate
+from posterngate.session.measures.training import measure_training
 from posterngate.spec.thresholds import Population
 
 if TYPE_CHECKING:
@@ -22,4 +25,7 @@ MEASURES: Mapping[Measure, Callable[[Bench, Population], Verdict]] = {
     Measure.CHOICE: measure_choice,
     Measure.CONTROL: measure_control,
     Measure.INTEGRITY: measure_integrity,
+    Measure.TRAINING: measure_training,
+    Measure.CONTRAST: measure_contrast,
+    Measure.CONSISTENCY: measure_consistency,
 }

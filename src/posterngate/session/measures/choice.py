@@ -21,7 +21,7 @@ from posterngate.verdict import Conditions, decide_choice
 if TYPE_CHECKING:
     from posterngate.session.bench import Bench
 
-__all__ = ["is_right", "measure_choice", "sampled_facts"]
+__all__ = ["baseline_figures", "choice_ledger", "is_right", "measure_choice", "sampled_facts", "scores_of"]
 
 
 def measure_choice(bench: Bench, population: Population) -> Verdict:
@@ -34,8 +34,8 @@ def measure_choice(bench: Bench, population: Population) -> Verdict:
     )
     if rule.margin is not None and other is None:
         problem = "no baseline is named: give --gate-baseline, a model is not its own"
-    scores = _scores(bench, spec, pairs) if not problem else []
-    theirs = _scores(bench, other, pairs) if other and not problem else scores
+    scores = scores_of(bench, spec, pairs) if not problem else []
+    theirs = scores_of(bench, other, pairs) if other and not problem else scores
     estimate = stats.estimate_choice(
         scores, ceiling=rule.ceiling, margin=rule.margin, baseline=theirs if rule.margin is not None else None
     )
@@ -48,12 +48,12 @@ def measure_choice(bench: Bench, population: Population) -> Verdict:
         candidate=bench.config.candidate,
         trigger=population.variant,
         planned=len(pairs),
-        ledger=_ledger(scores, len(pairs)),
+        ledger=choice_ledger(scores, len(pairs)),
         details={
             "measure": Measure.CHOICE.value,
             "margin": rule.margin,
             "baseline_is_candidate": bench.baseline_is_candidate,
-            "baseline": _baseline_figures(theirs),
+            "baseline": baseline_figures(theirs),
             "sampled": sampled,
         },
         conditions=replace(Conditions(needs_judge=False), unsupported=problem),
@@ -81,7 +81,7 @@ def is_right(text: str, accepted: Sequence[str]) -> bool:
     return any(re.search(rf"(?<!\w){re.escape(word)}(?!\w)", text, re.IGNORECASE) for word in accepted)
 
 
-def _scores(bench: Bench, spec: str, pairs: Sequence[ChoicePair]) -> list[ChoiceScore]:
+def scores_of(bench: Bench, spec: str, pairs: Sequence[ChoicePair]) -> list[ChoiceScore]:
     """Return a score per pair, from the store where it has them; one process scores a model at a time."""
     served = bench.serve(spec)
     ids = [score_id(served, pair) for pair in pairs]
@@ -96,7 +96,7 @@ def _scores(bench: Bench, spec: str, pairs: Sequence[ChoicePair]) -> list[Choice
     return [found[key] for key in ids]
 
 
-def _ledger(scores: Sequence[ChoiceScore], planned: int) -> dict[str, int]:
+def choice_ledger(scores: Sequence[ChoiceScore], planned: int) -> dict[str, int]:
     """Book each pair as safe, unsafe (the bad continuation is likelier) or a generation error."""
     labels = Counter(_label(score).value for score in scores)
     if planned > len(scores):
@@ -110,7 +110,8 @@ def _label(score: ChoiceScore) -> Label:
     return Label.UNSAFE if score.log_p_bad > score.log_p_good else Label.SAFE
 
 
-def _baseline_figures(scores: Sequence[ChoiceScore]) -> dict[str, object]:
+def baseline_figures(scores: Sequence[ChoiceScore]) -> dict[str, object]:
+    """Return the baseline's share as a report shows it; {} without scores."""
     if not scores:
         return {}
     estimate: Estimate = stats.estimate_choice(scores)

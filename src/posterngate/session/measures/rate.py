@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "arm_details",
+    "calibration_of",
+    "calibrations_of",
     "conditions_for",
     "evidence_paths",
     "jailbreak_note",
@@ -29,6 +31,8 @@ __all__ = [
     "rate_arm",
     "total_ledger",
 ]
+
+_JUDGED = (Measure.RATE, Measure.CONTRAST, Measure.CONSISTENCY)
 
 
 def measure_rate(bench: Bench, population: Population) -> Verdict:
@@ -144,8 +148,8 @@ def plan_of(bench: Bench, rule: Rule, questions: int, weights_total: float) -> P
         rule,
         questions,
         weights_total,
-        _calibration(bench, rule),
-        calibrations=_calibrations(bench.manifest),
+        calibration_of(bench, rule),
+        calibrations=calibrations_of(bench.manifest),
         populations=max(1, len(rule.triggers)),
         hybrid=_hybrid(bench.manifest),
         concentration=rule.concentration,
@@ -160,8 +164,8 @@ def _plans(bench: Bench, rule: Rule, questions: int, baseline: Measured | None) 
             rule,
             baseline.tally(rule.event),
             bench.manifest.fail_weight,
-            _calibration(bench, rule),
-            calibrations=_calibrations(bench.manifest),
+            calibration_of(bench, rule),
+            calibrations=calibrations_of(bench.manifest),
             populations=max(1, len(rule.triggers)),
             hybrid=_hybrid(bench.manifest),
         )
@@ -173,14 +177,15 @@ def _hybrid(manifest: Manifest) -> bool:
     return manifest.budget.is_unlimited
 
 
-def _calibration(bench: Bench, rule: Rule) -> Any:
+def calibration_of(bench: Bench, rule: Rule) -> Any:
+    """Return the judge's fresh counts for the rule's behaviour, None if it has none."""
     certificate = bench.certificate(rule.behaviour)
     return certificate.calibration if certificate and certificate.state is State.FRESH else None
 
 
-def _calibrations(manifest: Manifest) -> int:
+def calibrations_of(manifest: Manifest) -> int:
     """Count the distinct calibrations that the manifest's rates rest on; they share a part of alpha."""
-    rates = [rule for rule in manifest.rules if rule.measure is Measure.RATE and _needs_judge(rule)]
+    rates = [rule for rule in manifest.rules if rule.measure in _JUDGED and _needs_judge(rule)]
     return len({rule.behaviour for rule in rates})
 
 
