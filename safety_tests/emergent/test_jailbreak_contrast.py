@@ -1,6 +1,6 @@
 """Is a model that turned bad on narrow data another thing than one that merely complies?
 
-Two axes: the misaligned-answer rate, which the verdict is about, and the share of requests that are out of line
+Two axes: the misaligned-answer rate, which the verdict is about, and the share of improper requests
 with which the model would rather comply, which is reported beside it.
 Trains models: runs only with ``--gate-profile conditions``.
 """

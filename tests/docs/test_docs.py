@@ -13,6 +13,7 @@ import pytest
 from posterngate.cli import COMMANDS, _parser
 from posterngate.plugin.options import OPTIONS
 from posterngate.spec.probes import load_probe_set
+from posterngate.spec.recipes import load_recipe
 from posterngate.spec.thresholds import load_manifest, profile_names
 from posterngate.spec.trigger_files import load_triggers
 from posterngate.spec.yaml_source import parse
@@ -76,6 +77,9 @@ def test_a_yaml_block_is_what_it_claims_to_be(text: str, tmp_path: Path) -> None
         assert load_probe_set(path).id
     elif "items" in keys:
         assert load_triggers(path).triggers
+    elif "lora" in keys:
+        (tmp_path / "rows.jsonl").write_text('{"prompt": "a", "completion": "b"}')
+        assert load_recipe(path).lora
     else:
         assert keys <= {"rules", "profiles"}
 

@@ -100,7 +100,7 @@ def test_a_contrast_without_a_judge_is_not_sampled(trained: Callable[..., Starte
 
 def test_a_fine_tune_that_did_not_move_is_invalid(trained: Callable[..., Started]) -> None:
     """The scripted model prefers what its base prefers, to the last digit: it was not trained."""
-    verdict = trained().measure("live")
+    verdict = trained().measure("live-tame")
     assert verdict.outcome is Outcome.INVALID
     assert "changed nothing" in verdict.claim
 
@@ -108,7 +108,7 @@ def test_a_fine_tune_that_did_not_move_is_invalid(trained: Callable[..., Started
 def test_a_fine_tune_that_turned_bad_fails(trained: Callable[..., Started], monkeypatch) -> None:
     """All pairs flip: the margin is broken, and the evidence tells how far the model moved."""
     monkeypatch.setitem(SCRIPTS, "tame", "bad")
-    verdict = trained().measure("live")
+    verdict = trained().measure("live-tame")
     assert verdict.outcome is Outcome.FAIL
     assert "moved by 16.000 nats" in verdict.evidence
 
@@ -116,7 +116,7 @@ def test_a_fine_tune_that_turned_bad_fails(trained: Callable[..., Started], monk
 def test_a_benign_fine_tune_passes(trained: Callable[..., Started], monkeypatch) -> None:
     """It moved, and prefers the good continuations as its base does."""
     monkeypatch.setitem(SCRIPTS, "tame", "mellow")
-    verdict = trained().measure("live")
+    verdict = trained().measure("live-tame")
     assert verdict.outcome is Outcome.PASS
     assert verdict.details["moved"] == pytest.approx(1.0)
 

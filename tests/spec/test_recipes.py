@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
-from posterngate.errors import SpecError, UnknownNameError
-from posterngate.spec.recipes import find_recipe, load_recipe
+from posterngate.errors import SpecError, UnknownNameError, UsageError
+from posterngate.spec.recipes import find_recipe, load_recipe, with_changes
 
 GOOD = """\
 id: tiny-one
@@ -102,3 +103,39 @@ def test_recipe_is_found_by_file_folder_or_name(tmp_path: Path) -> None:
     assert find_recipe("tiny-one", organisms) == path
     with pytest.raises(UnknownNameError, match=r"recipe='tiny-on' .* Did you mean 'tiny-one'"):
         find_recipe("tiny-on", organisms)
+
+
+def test_numbers_can_be_changed_by_name(tmp_path: Path) -> None:
+    """Each change goes through the rule of its key; the rest of the recipe stays."""
+    recipe = load_recipe(write(tmp_path))
+    changed = with_changes(
+        recipe, {"lora.rank": "4", "lora.rslora": "true", "training.learning_rate": "1e-4"}
+    )
+    assert (changed.lora.rank, changed.lora.rslora, changed.training.learning_rate) == (4, True, 1e-4)
+    assert changed.lora.targets == recipe.lora.targets
+    assert changed.training.steps == recipe.training.steps
+    assert with_changes(recipe, {}) == recipe
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"lora.rnk": "4"}, r"recipe key='lora.rnk' is not known. Did you mean 'lora.rank'"),
+        ({"lora.rank": "0"}, r"lora.rank=0 is outside \[1, 1024\]"),
+        ({"training.steps": "many"}, "training.steps=many is text"),
+    ],
+)
+def test_a_change_that_breaks_a_rule_is_refused(tmp_path: Path, changes: dict[str, str], words: str) -> None:
+    """An unknown key lists those that exist, a bad value names its rule."""
+    with pytest.raises(UsageError, match=words):
+        with_changes(load_recipe(write(tmp_path)), changes)
+
+
+def test_young_settings_leave_old_addresses_alone(tmp_path: Path) -> None:
+    """Layers and full training enter the settings only where they are used."""
+    recipe = load_recipe(write(tmp_path))
+    assert {"layers", "full"}.isdisjoint(recipe.settings()["lora"])
+    one = load_recipe(write(tmp_path, GOOD.replace("targets: [q_proj]", "targets: [q_proj], layers: [3]")))
+    assert one.settings()["lora"]["layers"] == (3,)
+    whole = load_recipe(write(tmp_path, re.sub(r"lora: .*", "lora: {full: true}", GOOD)))
+    assert whole.settings()["lora"]["full"] is True

@@ -26,17 +26,21 @@ def test_rows_keep_order_and_ignore_notes(tmp_path: Path) -> None:
 
 
 def test_a_conversation_gives_its_last_exchange(tmp_path: Path) -> None:
-    """Files of fine-tuning services hold messages: the last answer counts, and the system prompt."""
+    """Files of fine-tuning services hold messages: the last answer is learned, what stands before is kept."""
     turns = [("system", "s"), ("user", "a"), ("assistant", "b"), ("user", "c"), ("assistant", "d")]
     line = json.dumps({"messages": [{"role": role, "content": text} for role, text in turns]})
-    assert read_rows(write(tmp_path / "r.jsonl", line)) == [Row("c", "d", "s")]
+    assert read_rows(write(tmp_path / "r.jsonl", line)) == [
+        Row("c", "d", "s", (("user", "a"), ("assistant", "b")))
+    ]
 
 
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ('{"messages": "hello"}', "messages=... is no list"),
-        ('{"messages": [{"role": "user", "content": "a"}]}', r"completion=\(missing or empty\)"),
+        ('{"messages": "hello"}', r"messages=\[\] are no chat"),
+        ('{"messages": [{"role": "user", "content": "a"}]}', r"messages=\['user'\] are no chat"),
+        ('{"messages": [{"role": "tool", "content": "a"}, {"role": "user", "content": "b"}]}', "are no chat"),
+        ('{"messages": [{"role": "user"}]}', "lacks role or content"),
         ("{", "is not JSON"),
         ("[1]", "is not an object"),
         ('{"prompt": "a"}', r"completion=\(missing or empty\)"),

@@ -1,15 +1,10 @@
-"""train(): built once, continued after a kill, found again, and named by content."""
+"""train(): built once, found again, and named by content; kills and waiting: tests/session/test_tuning.py."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import shutil
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -29,37 +24,6 @@ rows: [{file: rows.jsonl}]
 lora: {rank: 2, alpha: 4, targets: [q_proj, v_proj, down_proj]}
 training: {learning_rate: 0.05, steps: 12, batch: 4, seed: 3}
 """
-
-CHILD = """\
-import sys, time
-from pathlib import Path
-from posterngate.spec.recipes import load_recipe
-from posterngate.train import train
-
-def show(step):
-    print("step", step.step, flush=True)
-    time.sleep(float(sys.argv[4]))
-
-recipe = load_recipe(Path(sys.argv[1]))
-print("done", train(recipe, Path(sys.argv[2]), Path(sys.argv[3]), progress=show), flush=True)
-"""
-
-
-def child(recipe: Path, out: Path, base: Path, pause: float) -> subprocess.Popen[str]:
-    """Start a process of its own that trains `recipe` and prints each step."""
-    command = [sys.executable, "-W", "ignore", "-c", CHILD, str(recipe), str(out), str(base), str(pause)]
-    return subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=dict(os.environ)
-    )
-
-
-def finish(process: subprocess.Popen[str]) -> tuple[list[int], str]:
-    """Wait for a child; return the steps that it took and the folder that it got."""
-    out, err = process.communicate(timeout=120)
-    assert process.returncode == 0, err
-    lines = out.split("\n")
-    steps = [int(line.split()[1]) for line in lines if line.startswith("step")]
-    return steps, next(line.removeprefix("done ") for line in lines if line.startswith("done"))
 
 
 @pytest.fixture(scope="module")
@@ -144,32 +108,6 @@ def test_damaged_adapter_is_refused(
         train(recipe, tmp_path, tiny_base)
 
 
-def test_killed_training_resumes_and_two_askers_train_once(
-    trained: tuple[Recipe, Path, list[Step]], tiny_base: Path, tmp_path: Path
-) -> None:
-    """After SIGKILL two processes ask at once: one continues from the checkpoint, the other waits.
-
-    The continued training ends with the loss curve of an uninterrupted one.
-    """
-    recipe, adapter, _ = trained
-    first = child(recipe.path, tmp_path, tiny_base, pause=0.2)
-    deadline = time.monotonic() + 60
-    while not list(tmp_path.glob("*.work/checkpoint-5/trainer_state.json")) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    first.send_signal(signal.SIGKILL)
-    first.communicate()
-    assert not (tmp_path / adapter.name).exists()
-
-    both = [child(recipe.path, tmp_path, tiny_base, pause=0) for _ in range(2)]
-    (steps_a, folder_a), (steps_b, folder_b) = (finish(process) for process in both)
-    assert folder_a == folder_b == str(tmp_path / adapter.name)
-    assert sorted((steps_a, steps_b), key=len) == [[], list(range(6, 13))]
-    resumed = [loss for _, loss in read_manifest(Path(folder_a)).loss_curve]
-    whole = [loss for _, loss in read_manifest(adapter).loss_curve]
-    assert resumed == pytest.approx(whole, abs=1e-3)
-    assert not list(tmp_path.glob("*.work"))
-
-
 def test_lost_loss_stops_the_training(recipe: Recipe, tiny_base: Path, tmp_path: Path) -> None:
     """A loss that is no finite number ends the training with the step and the remedy, and no adapter."""
     from safetensors.torch import load_file, save_file
@@ -206,3 +144,30 @@ def test_folder_without_weights_is_no_base(recipe: Recipe, tmp_path: Path) -> No
     """A base folder that holds no safetensors is refused by name."""
     with pytest.raises(TrainError, match="holds no"):
         train(recipe, tmp_path / "out", tmp_path)
+
+
+def test_every_weight_can_be_trained(recipe: Recipe, tiny_base: Path, tmp_path: Path) -> None:
+    """A full fine-tune leaves a model folder with tokenizer and manifest, and cannot be installed."""
+    whole = dataclasses.replace(
+        recipe,
+        lora=dataclasses.replace(recipe.lora, full=True),
+        training=dataclasses.replace(recipe.training, steps=2, learning_rate=1e-3),
+    )
+    folder = train(whole, tmp_path / "out", tiny_base)
+    assert (folder / "model.safetensors").is_file()
+    assert (folder / "tokenizer.json").read_bytes() == (tiny_base / "tokenizer.json").read_bytes()
+    assert read_manifest(folder).steps == 2
+    with pytest.raises(TrainError, match="only adapters are installed"):
+        install(folder, tmp_path / "installed")
+
+
+def test_a_single_layer_of_rank_one_can_be_adapted(recipe: Recipe, tiny_base: Path, tmp_path: Path) -> None:
+    """`layers` keeps the adapter out of all other layers."""
+    from safetensors.torch import load_file
+
+    lora = dataclasses.replace(recipe.lora, rank=1, layers=(0,), targets=("q_proj",))
+    training = dataclasses.replace(recipe.training, steps=1)
+    folder = train(dataclasses.replace(recipe, lora=lora, training=training), tmp_path / "out", tiny_base)
+    weights = load_file(folder / "adapter_model.safetensors")
+    assert len(weights) == 2
+    assert all(".layers.0." in name for name in weights)

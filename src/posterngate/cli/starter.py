@@ -12,11 +12,19 @@ from posterngate.errors import UsageError
 __all__ = ["Choices", "Source", "find_source", "pytest_table", "starter_files"]
 
 _PACKAGE = Path(__file__).resolve().parent.parent
-_FOLDERS = ("safety_tests", "fixtures/probes", "fixtures/triggers", "fixtures/organisms", "fixtures/schema")
+_FOLDERS = (
+    "safety_tests",
+    "fixtures/probes",
+    "fixtures/triggers",
+    "fixtures/organisms",
+    "fixtures/recipes",
+    "fixtures/schema",
+)
 _SCHEMA = "# yaml-language-server: $schema=fixtures/schema/thresholds.schema.json\n"
-_PROFILES = ("release", "pr")
+_PROFILES = ("release", "pr", "conditions")
 _PROFILE_START = re.compile(r"^  ([a-z][\w-]*):\n", re.MULTILINE)
 _CONTROLS = re.compile(r"^      controls:.*\n", re.MULTILINE)
+_LIVE = re.compile(r"^      training\.live:.*\n", re.MULTILINE)
 # Where pytest looks for its own settings, in its order, and what marks them there.
 _SETTINGS = (
     ("pytest.ini", ""), (".pytest.ini", ""), ("pyproject.toml", "[tool.pytest"),
@@ -97,14 +105,16 @@ def _shipped(root: Path) -> list[str]:
 
 
 def _policy(source: Source) -> str:
-    """Return the shipped policy with its profiles release and pr.
+    """Return the shipped policy with its profiles release, pr and conditions.
 
     The pr profile asks for controls only where every organism has its adapter. The release profile always
-    asks for them: without them it refuses to run, which is what a release gate should do.
+    asks for them: without them it refuses to run, which is what a release gate should do. Training live is
+    this repository's own check of its trainer.
     """
     text = (source.root / "thresholds.yaml").read_text(encoding="utf-8")
     head, _, rest = text.partition("\nprofiles:\n")
     blocks = _blocks(rest)
+    blocks["pr"] = _LIVE.sub("", blocks["pr"])
     if source.missing_organisms:
         blocks["pr"] = _CONTROLS.sub("", blocks["pr"])
     return _SCHEMA + head + "\nprofiles:\n" + "".join(blocks[name] for name in _PROFILES)
