@@ -69,7 +69,7 @@ def test_unknown_organism_and_negative_seed_are_refused(
     organisms: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Neither reaches the trainer: the names that exist are listed, the seed's rule is said."""
-    with pytest.raises(UnknownNameError, match="Valid: tiny"):
+    with pytest.raises(UnknownNameError, match="Did you mean 'tiny'"):
         command.run(arguments("tinny", "--organisms", str(organisms)))
     with pytest.raises(SystemExit):
         arguments("tiny", "--seed", "-1")
