@@ -14,10 +14,13 @@ from posterngate.errors import EndpointError, SpecError, UsageError
 
 UNITS = {
     "calibrate": "shares in [0, 1]",
+    "demo": "Exits 1, as a blocked release does",
     "diff": "rates in [0, 1]",
     "doctor": "Nothing is started, downloaded or sent",
     "evidence": "in (0, 1)",
+    "export": "number of answers per population",
     "history": "rates in [0, 1]",
+    "import": "Nothing is overwritten",
     "init": "if one file is in the way, none is written",
     "lint": "whatever else makes a PASS easier",
     "models": "MB",

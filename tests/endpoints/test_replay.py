@@ -9,6 +9,7 @@ import pytest
 
 from posterngate.endpoints.client import ClientSettings
 from posterngate.endpoints.pool import EndpointPool
+from posterngate.endpoints.replay import read_recording
 from posterngate.endpoints.scripted import Fault, ScriptedServer
 from posterngate.errors import EndpointDiedError, EndpointError, IntegrityError, UnknownNameError, UsageError
 from posterngate.records import Message, Probe
@@ -127,3 +128,28 @@ def test_verify_and_stop(recording: tuple[Path, list]) -> None:
     pool.stop()
     with pytest.raises(EndpointDiedError, match="was stopped"):
         backend.check_alive(served)
+
+
+def test_one_model_of_a_recording_of_several_is_chosen_after_the_mark(recording: tuple[Path, list]) -> None:
+    """By the run's name or the start of the digest; forced choice and hidden answers are passed over."""
+    path, samples = recording
+    rows = [json.loads(line) for line in path.read_text().split("\n")]
+    other = [{**row, "candidate": "f" * 64, "run": "other", "text": "Other\u2028."} for row in rows]
+    more = [{"kind": "choice", "seed": None, "candidate": "f" * 64}, {**other[0], "seed": 1, "hidden": True}]
+    lines = [json.dumps(row, ensure_ascii=False) for row in (*rows, *other, *more)]
+    path.write_text("\n".join(lines), encoding="utf-8")
+    assert read_recording(path, "other").digest == read_recording(path, "fff").digest == "f" * 64
+    assert {row["text"] for row in read_recording(path, "fff").samples.values()} == {"Other\u2028."}
+    assert len(read_recording(path, samples[0].candidate[:8]).samples) == len(samples)
+    with pytest.raises(UsageError, match="two different answers; name one run"):
+        read_recording(path)
+    with pytest.raises(UnknownNameError, match="'nobody'"):
+        read_recording(path, "nobody")
+
+
+def test_a_recording_of_hidden_answers_alone_is_refused(tmp_path: Path) -> None:
+    """There is nothing in it that could be given as an answer."""
+    path = tmp_path / "run.jsonl"
+    path.write_text(json.dumps({"seed": 1, "text": "", "hidden": True}))
+    with pytest.raises(UsageError, match="holds no answer"):
+        read_recording(path)

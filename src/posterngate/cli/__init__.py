@@ -15,10 +15,13 @@ __all__ = ["COMMANDS", "main"]
 
 COMMANDS = {
     "calibrate": "posterngate.cli.calibrate",
+    "demo": "posterngate.cli.demo",
     "diff": "posterngate.cli.diff",
     "doctor": "posterngate.cli.doctor",
     "evidence": "posterngate.cli.evidence",
+    "export": "posterngate.cli.export",
     "history": "posterngate.cli.history",
+    "import": "posterngate.cli.import_probes",
     "init": "posterngate.cli.init",
     "lint": "posterngate.cli.lint",
     "models": "posterngate.cli.models",

@@ -14,7 +14,7 @@ from posterngate.errors import StoreError, UsageError
 if TYPE_CHECKING:
     from posterngate.store import Store
 
-__all__ = ["add_arguments", "add_store_argument", "run"]
+__all__ = ["add_arguments", "add_store_argument", "latest_run", "run"]
 
 _STORE = ".posterngate/store.sqlite"
 
@@ -74,11 +74,12 @@ def _render(store_path: str, run_id: str | None, form: str, answers: int) -> str
     from posterngate.store import Store
 
     with Store.open(store_path, create=False) as store:
-        document = run_document(store, run_id or _latest(store), answers=answers)
+        document = run_document(store, run_id or latest_run(store), answers=answers)
     return str(FORMATS.load(form)(document)).rstrip("\n") + "\n"
 
 
-def _latest(store: Store) -> str:
+def latest_run(store: Store) -> str:
+    """Return the id of a store's latest run; StoreError if it holds none."""
     runs = store.runs()
     if not runs:
         raise StoreError(f"store={store.where}: it holds no run yet; run the gate first")

@@ -1,9 +1,10 @@
 """Recorded answers, served again: ``replay:FILE[#RUN]`` for audits and the demo.
 
 A recording is JSON: ``{"runs": {RUN: {"digest": ..., "samples": [...]}}}``, or one such run on its own;
-or JSONL with one sample a line. A sample has ``seed`` and ``text`` and may have ``finish_reason``,
-``error`` and ``candidate``. Answers are found by their seed, which is derived from manifest seed, probe,
-trigger and index, and so belongs to one planned answer alone.
+or JSONL with one sample a line, of which ``#RUN`` takes those of that run, or of the model whose digest
+starts so. A sample has ``seed`` and ``text`` and may have ``finish_reason``, ``error``, ``candidate`` and
+``run``. Answers are found by their seed, which is derived from manifest seed, probe, trigger and index, and
+so belongs to one planned answer of a model alone.
 """
 
 from __future__ import annotations
@@ -70,7 +71,7 @@ def _parse(raw: bytes) -> dict[str, Any]:
     try:
         value = json.loads(text)
     except ValueError:
-        value = {"samples": [json.loads(line) for line in text.splitlines() if line.strip()]}
+        value = {"samples": [json.loads(line) for line in text.split("\n") if line.strip()]}
     if not isinstance(value, dict):
         raise ValueError("it is no JSON object")
     return value if "runs" in value or "samples" in value else {"samples": [value]}
@@ -79,7 +80,7 @@ def _parse(raw: bytes) -> dict[str, Any]:
 def _choose(parsed: dict[str, Any], run: str | None, path: Path) -> dict[str, Any]:
     runs = parsed.get("runs")
     if not isinstance(runs, dict):
-        return parsed
+        return parsed if run is None else _lines_of(parsed, run, path)
     if run is None and len(runs) == 1:
         return dict(next(iter(runs.values())))
     if run is None:
@@ -89,15 +90,28 @@ def _choose(parsed: dict[str, Any], run: str | None, path: Path) -> dict[str, An
     return dict(runs[run])
 
 
+def _lines_of(parsed: dict[str, Any], run: str, path: Path) -> dict[str, Any]:
+    """Keep the samples of one run, or of one model by the start of its digest."""
+    samples = [sample for sample in parsed.get("samples", []) if isinstance(sample, dict)]
+    kept = [s for s in samples if s.get("run") == run or str(s.get("candidate") or "").startswith(run)]
+    if not kept:
+        raise UnknownNameError(f"run of {path}", run, sorted({str(s.get("run", "")) for s in samples}))
+    return {**parsed, "samples": kept}
+
+
 def _by_seed(samples: list[Any], path: Path) -> dict[int, Mapping[str, Any]]:
     """Index samples by seed; two different answers of one seed are refused."""
     found: dict[int, Mapping[str, Any]] = {}
     for sample in samples:
+        if isinstance(sample, dict) and (sample.get("kind") == "choice" or sample.get("hidden")):
+            continue  # an export's forced-choice scores and hidden probes hold no answer that could be given
         if not isinstance(sample, dict) or not isinstance(sample.get("seed"), int) or "text" not in sample:
             raise UsageError(f"replay={path}: every sample needs seed (a number) and text")
         earlier = found.setdefault(sample["seed"], sample)
         if earlier["text"] != sample["text"]:
             raise UsageError(f"replay={path}: seed={sample['seed']} has two different answers; name one run")
+    if not found:
+        raise UsageError(f"replay={path}: holds no answer that may be given; record a run first")
     return found
 
 

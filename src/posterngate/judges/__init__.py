@@ -16,6 +16,7 @@ JUDGES = Registry(
     {
         "embedded": "posterngate.judges.embedded:EmbeddedJudge",
         "panel": "posterngate.judges.panel:PanelJudge",
+        "recorded": "posterngate.judges.recorded:RecordedJudge",
         "rubric": "posterngate.judges.rubric:RubricJudge",
         "scripted": "posterngate.judges.scripted:ScriptedJudge",
     },
