@@ -20,5 +20,6 @@ BACKENDS = Registry(
         "openai": "posterngate.endpoints.hosted:HostedBackend",
         "replay": "posterngate.endpoints.replay:ReplayBackend",
         "scripted": "posterngate.endpoints.scripted_backend:ScriptedBackend",
+        "vllm": "posterngate.endpoints.vllm:VllmBackend",
     },
 )

@@ -11,7 +11,7 @@ from pathlib import Path
 from posterngate.endpoints.contract import BackendContext
 from posterngate.endpoints.digest import adapter_digest, model_digest, resolve_model
 from posterngate.endpoints.embedded_model import HUB_ID, NAME, fetch, location
-from posterngate.endpoints.model_files import check_adapter, check_model_folder
+from posterngate.endpoints.model_files import AdapterFacts, check_adapter, check_model_folder
 from posterngate.endpoints.spec import CandidateSpec
 from posterngate.errors import IntegrityError
 
@@ -22,14 +22,15 @@ __all__ = ["CandidateFiles", "check_unchanged", "find_model", "look"]
 class CandidateFiles:
     """Where a candidate's files are and what they hash to.
 
-    `weights` is the digest of the model folder. The adapter parts are None (`rank` 0) for a plain base.
+    `weights` is the digest of the model folder. The adapter parts are None for a plain base; `facts` tells
+    the adapter's rank and modules.
     """
 
     model: Path
     weights: str
     adapter: Path | None = None
     adapter_digest: str | None = None
-    rank: int = 0
+    facts: AdapterFacts | None = None
 
 
 def find_model(spec: CandidateSpec, context: BackendContext) -> Path:
@@ -58,7 +59,7 @@ def look(spec: CandidateSpec, model: Path) -> CandidateFiles:
         return CandidateFiles(model, model_digest(model))
     adapter = Path(spec.adapter).expanduser().resolve()
     facts = check_adapter(adapter, model, spec.text, _names(spec, model))
-    return CandidateFiles(model, model_digest(model), adapter, adapter_digest(adapter), facts.rank)
+    return CandidateFiles(model, model_digest(model), adapter, adapter_digest(adapter), facts)
 
 
 def check_unchanged(spec: str, files: CandidateFiles, rehashed: dict[Path, str] | None = None) -> None:

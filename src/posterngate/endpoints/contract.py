@@ -7,7 +7,7 @@ them: `Served.api_key_env` is the *name* of the environment variable that holds 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -102,11 +102,13 @@ class BackendContext:
         progress: called with plain dicts (``event``, ``spec``, ``message``, ``elapsed_s``).
         ready_timeout_s: how long an endpoint may take to come to life, seconds.
         device: passed on to the host (``auto``, ``cpu``, ``cuda``).
+        announced: the specs that the run has said it will ask for; none if it has not said.
     """
 
     progress: Callable[[dict[str, Any]], None]
     ready_timeout_s: float = 600.0
     device: str = "auto"
+    announced: Callable[[], Sequence[CandidateSpec]] = tuple
 
 
 class Backend(Protocol):

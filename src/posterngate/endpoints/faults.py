@@ -28,7 +28,10 @@ class Retry:
 
 @dataclass(frozen=True, slots=True)
 class Final:
-    """This request has no answer and gets no second chance. `lost`: the connection broke half-way."""
+    """This request has no answer and gets no second chance.
+
+    `lost`: the connection broke half-way, or an engine behind it did.
+    """
 
     reason: str
     lost: bool = False
@@ -79,7 +82,9 @@ def _classify_status(error: Any, served: Served) -> Retry | Final | Fatal:
         return _fatal(served, status, f"the model {served.model!r} is not served there: {_message(error)}")
     if code == "content_filter":
         return Final("content_filter: the provider refused to answer")
-    return Final(f"http {status}: {_message(error)}")
+    # vLLM's API answers 500 for what its engine was at when it died, and then closes its port
+    dying = status == 500 and served.description.get("owned_by") == "vllm"
+    return Final(f"http {status}: {_message(error)}", lost=dying)
 
 
 def _fatal(served: Served, status: int, reason: str) -> Fatal:

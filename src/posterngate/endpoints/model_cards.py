@@ -57,6 +57,11 @@ def load_adapter(base_url: str, name: str, folder: Path, spec: str) -> None:
         raise EndpointError(f"candidate={spec}: {base_url} does not answer ({error})") from error
     if status == 400:
         raise UsageError(f"candidate={spec}: the server refuses the adapter: {said(answer)}")
+    if status == 404:
+        raise UsageError(
+            f"candidate={spec}: {base_url} loads no adapters while it runs; start it with the environment "
+            f"variable VLLM_ALLOW_RUNTIME_LORA_UPDATING=1, or with --lora-modules NAME={folder}"
+        )
     if status != 200:
         raise EndpointError(
             f"candidate={spec}: the server cannot load the adapter ({status}: {said(answer)})"

@@ -16,15 +16,19 @@ __all__ = ["AdapterFacts", "check_adapter", "check_model_folder", "tensor_shapes
 
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.pkl", "*.ckpt")
 _MAX_HEADER = 100 * 2**20  # bytes; the format's own limit
+_PACKED = ("qweight", "weight_packed")  # quantised bases: the shape in the file is not the layer's
 _LORA_SIDES = {"lora_A": 1, "lora_B": 0}  # which axis of the side meets the base weight's same axis
 
 
 @dataclass(frozen=True, slots=True)
 class AdapterFacts:
-    """A LoRA adapter's `rank` (the largest, where ranks differ) and the `base` that it names."""
+    """A LoRA adapter's `rank` (the largest, where ranks differ), the `base` that it names, and the last names
+    of the `modules` that it changes, sorted.
+    """
 
     rank: int
     base: str
+    modules: tuple[str, ...] = ()
 
 
 def check_model_folder(path: Path, spec: str) -> None:
@@ -72,7 +76,8 @@ def check_adapter(adapter: Path, base: Path, spec: str, names: Iterable[str] = (
     _check_shapes(sides, tensor_shapes(base, spec), f"candidate={spec}: adapter {adapter}", named)
     _check_name(config.get("base_model_name_or_path"), {str(base), *names, *_own_names(base)}, adapter, spec)
     ranks = [shape[0] for name, shape in sides.items() if ".lora_A." in name]
-    return AdapterFacts(max(ranks), named)
+    changed = {name.split(".lora_")[0].rpartition(".")[2] for name in sides if ".lora_" in name}
+    return AdapterFacts(max(ranks), named, tuple(sorted(changed)))
 
 
 def tensor_shapes(path: Path, spec: str) -> dict[str, tuple[int, ...]]:
@@ -160,6 +165,8 @@ def _check_shapes(
         found += 1
         module = name.split(f".{side}.")[0].removeprefix("base_model.model.")
         weight = base.get(f"{module}.weight")
+        if weight is None and any(f"{module}.{packed}" in base for packed in _PACKED):
+            continue
         if weight is None:
             raise UsageError(f"{who} is for another base: the base has no {module}; {remedy}")
         axis = _LORA_SIDES[side]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
@@ -38,12 +38,19 @@ class EndpointPool:
         device: str = "auto",
         resolve: Callable[[CandidateSpec], CandidateSpec] | None = None,
     ) -> None:
-        self._context = BackendContext(progress or _silent, ready_timeout_s, device)
+        self._announced: list[CandidateSpec] = []
+        self._context = BackendContext(
+            progress or _silent, ready_timeout_s, device, lambda: tuple(self._announced)
+        )
         self._resolve = resolve
         self._lock = threading.Lock()
         self._backends: dict[type[Backend], Backend] = {}
         self._served: dict[str, tuple[Backend, Future[Served]]] = {}
         self._stopped = False
+
+    def announce(self, specs: Iterable[str | CandidateSpec]) -> None:
+        """Say which specs will be asked for: a server can then be started with room for all its adapters."""
+        self._announced.extend(self._parse(spec) for spec in specs)
 
     def serve(self, spec: str | CandidateSpec) -> Served:
         """Return the endpoint of `spec`: started by the first caller, awaited by all others.
@@ -109,11 +116,6 @@ class EndpointPool:
 
     def _claim(self, spec: CandidateSpec) -> tuple[Backend, Future[Served], bool]:
         """Return the spec's backend and future, and whether the caller is the one to fill it."""
-        if spec.kind == "vllm":
-            raise UsageError(
-                f"candidate={spec.text}: starting vLLM is not available in this version; run `vllm serve` "
-                "yourself and name it as http://HOST:PORT/v1#MODEL"
-            )
         backend_class = BACKENDS.load(spec.kind)
         with self._lock:
             if self._stopped:

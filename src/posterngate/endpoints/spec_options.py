@@ -13,7 +13,10 @@ from urllib.parse import parse_qsl
 
 from posterngate.errors import UnknownNameError, UsageError
 
-__all__ = ["DECODING_OPTIONS", "ENGINE_OPTIONS", "read_options"]
+__all__ = ["DECODING_OPTIONS", "ENGINE_OPTIONS", "LORA_RANKS", "read_options"]
+
+LORA_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
+"""The largest adapter ranks that vLLM can be started for."""
 
 _Pairs = tuple[tuple[str, Any], ...]
 _Reader = Callable[[str, str, str], Any]
@@ -112,7 +115,7 @@ ENGINE_OPTIONS: Mapping[str, _Reader] = {
     "kv_cache_dtype": _word,
     # only formats that hold tensors and nothing else, never "auto", which falls back to pickles
     "load_format": _one_of("safetensors", "fastsafetensors", "runai_streamer", "bitsandbytes"),
-    "max_lora_rank": _count,
+    "max_lora_rank": _one_of(*map(str, LORA_RANKS)),
     "max_model_len": _count,
     "max_num_batched_tokens": _count,
     "max_num_seqs": _count,

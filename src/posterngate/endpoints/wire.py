@@ -6,19 +6,30 @@ Loopback addresses never go through a proxy that the environment names.
 from __future__ import annotations
 
 import json
+import socket
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-__all__ = ["is_loopback", "request_json"]
+__all__ = ["is_loopback", "listens", "request_json"]
 
 
 def is_loopback(url: str) -> bool:
     """True if the URL's host is this machine."""
     host = urlsplit(url).hostname or ""
     return host in ("localhost", "::1") or host.startswith("127.")
+
+
+def listens(url: str) -> bool:
+    """True if something accepts connections at the URL's host and port."""
+    parts = urlsplit(url)
+    try:
+        with socket.create_connection((parts.hostname or "", parts.port or 80), timeout=5):
+            return True
+    except OSError:
+        return False
 
 
 def request_json(

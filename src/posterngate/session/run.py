@@ -100,6 +100,7 @@ class Run:
         self._live = _open_live(populations)
         for tuned in self._candidates.tuned:
             train_tuned(tuned, self._on_progress)
+        self._pool.announce(self._candidates.all_specs)
         served = {spec: self._pool.serve(spec) for spec in self._candidates.all_specs}
         self._excluded = excluded_rules(self.manifest, served[self._candidates.candidate])
         info = self._info(served, argv)
