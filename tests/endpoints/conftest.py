@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import struct
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -128,3 +129,56 @@ def make_adapter(tmp_path: Path):
         return folder
 
     return make
+
+
+class FakeVllm:
+    """The stand-in `vllm` on this machine: how it behaves, and how it was started."""
+
+    def __init__(self, program: Path, log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.program = program
+        self._log = log
+        self._patch = monkeypatch
+        self.set(FAKE_VLLM="serves", FAKE_VLLM_LOG=str(log), POSTERNGATE_VLLM=str(program))
+
+    def set(self, **variables: str) -> None:
+        """Set environment variables; FAKE_VLLM is the mode."""
+        for name, value in variables.items():
+            self._patch.setenv(name, value)
+
+    @property
+    def starts(self) -> list[dict]:
+        """One record a start: pid, child, argv, env."""
+        return [json.loads(line) for line in self._log.read_text().splitlines()] if self._log.exists() else []
+
+
+@pytest.fixture
+def fake_vllm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeVllm:
+    """Put a stand-in where `vllm` is looked for."""
+    program = tmp_path / "environment" / "bin" / "vllm"
+    program.parent.mkdir(parents=True)
+    source = Path(__file__).with_name("fake_vllm.py").read_text(encoding="utf-8")
+    program.write_text(f"#!{sys.executable} -S\n{source}")
+    program.chmod(0o755)
+    monkeypatch.setenv("POSTERNGATE_CACHE", str(tmp_path / "cache"))
+    return FakeVllm(program, tmp_path / "starts.jsonl", monkeypatch)
+
+
+def _alive(pid: int) -> bool:
+    """True while the process exists and is no zombie."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+@pytest.fixture
+def gone():
+    """Return a function that waits until none of the processes is alive; it returns False if one still is."""
+
+    def wait(*pids: int, seconds: float = 6.0) -> bool:
+        end = time.monotonic() + seconds
+        while any(map(_alive, pids)) and time.monotonic() < end:
+            time.sleep(0.02)
+        return not any(map(_alive, pids))
+
+    return wait

@@ -295,18 +295,9 @@ def test_names_are_resolved_by_the_session(fake_host, model_folder: Path, make_a
         pool.serve("organism:x")
 
 
-def test_vllm_says_what_to_do_instead() -> None:
-    """The kind is known, its start is not built yet; the message names the way that works."""
-    with (
-        EndpointPool() as pool,
-        pytest.raises(UsageError, match=r"not available in this version; run `vllm serve`"),
-    ):
-        pool.serve("vllm:m")
-
-
 def test_every_registered_backend_loads() -> None:
     """The literal table points at classes that exist and take a context."""
-    assert BACKENDS.names() == ["embedded", "hf", "http", "openai", "replay", "scripted"]
+    assert BACKENDS.names() == ["embedded", "hf", "http", "openai", "replay", "scripted", "vllm"]
     for name in BACKENDS.names():
         assert {"serve", "check_alive", "verify", "stop"} <= set(dir(BACKENDS.load(name)))
     with pytest.raises(UnknownNameError):

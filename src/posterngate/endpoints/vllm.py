@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,9 +55,11 @@ class VllmBackend:
             server = self._server(key, spec, files)
             if files.adapter is not None:
                 check_adapter_for_engine(files.adapter, server.engine["engine"], spec.text)
-            name = server.place(files, spec)
-        entry = _entry(server, name, spec.text)
-        self._seen[spec.text] = _Seen(files, server, entry, _fingerprint(server, name, spec.text))
+            with _blaming(server):
+                name = server.place(files, spec)
+        with _blaming(server):
+            facts = _entry(server, name, spec.text), _fingerprint(server, name, spec.text)
+        self._seen[spec.text] = _Seen(files, server, *facts)
         return _served(spec, name, self._seen[spec.text])
 
     def _look(self, spec: CandidateSpec) -> CandidateFiles:
@@ -100,8 +104,9 @@ class VllmBackend:
         """Hash every byte of the files again, and ask the server what it serves under this name."""
         seen = self._seen[served.spec]
         check_unchanged(served.spec, seen.files, rehashed)
-        entry = _entry(seen.server, served.model, served.spec)
-        fingerprint = _fingerprint(seen.server, served.model, served.spec)
+        with _blaming(seen.server):
+            entry = _entry(seen.server, served.model, served.spec)
+            fingerprint = _fingerprint(seen.server, served.model, served.spec)
         if (entry, fingerprint) != (seen.entry, seen.fingerprint):
             raise IntegrityError(
                 f"candidate={served.spec}: what {served.base_url} serves as {served.model!r} changed during "
@@ -115,6 +120,16 @@ class VllmBackend:
             servers = list(self._servers.values())
         for server in servers:
             server.stop()
+
+
+@contextmanager
+def _blaming(server: VllmServer) -> Iterator[None]:
+    """Where a server does not answer because it died, say that, and what its log says."""
+    try:
+        yield
+    except EndpointError:
+        server.check_alive()
+        raise
 
 
 def _base(spec: CandidateSpec) -> tuple[object, ...]:
