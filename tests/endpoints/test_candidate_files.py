@@ -63,7 +63,7 @@ def test_a_packed_base_is_held_to_its_modules(tmp_path: Path, make_adapter) -> N
     fits = make_adapter("fits", base_model_name_or_path="org/awq")
     other = make_adapter("other", module="z_proj", base_model_name_or_path="org/awq")
     assert look(parse_spec(f"vllm:{folder}+lora:{fits}"), folder).facts is not None
-    with pytest.raises(UsageError, match="the base has no .*z_proj"):
+    with pytest.raises(UsageError, match=r"the base has no .*z_proj"):
         look(parse_spec(f"vllm:{folder}+lora:{other}"), folder)
 
 
