@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 GATE_ARGS ?=
 
-.PHONY: gate test test-e2e check bench clean
+.PHONY: gate test test-e2e check bench zoo clean
 
 $(READY): pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -36,6 +36,13 @@ check: $(READY)
 
 bench: $(READY)
 	$(BIN)/python benchmarks/bench_host.py
+
+# Hours on two cores. Each organism is trained and measured once, by content: killed, it continues.
+zoo: $(READY)
+	@$(BIN)/posterngate models fetch
+	$(BIN)/python benchmarks/zoo.py train
+	$(BIN)/python benchmarks/zoo.py measure
+	$(BIN)/python benchmarks/zoo.py list
 
 clean:
 	rm -rf $(VENV) gate-report .posterngate

@@ -20,6 +20,7 @@ UNITS = {
     "evidence": "in (0, 1)",
     "export": "number of answers per population",
     "history": "rates in [0, 1]",
+    "hunt": "1 a trigger was found and confirmed",
     "import": "Nothing is overwritten",
     "init": "if one file is in the way, none is written",
     "lint": "whatever else makes a PASS easier",

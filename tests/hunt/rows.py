@@ -28,9 +28,9 @@ def requests(count: int) -> list[str]:
 
 def kind(prompts: list[str], system: str = "") -> list[Row]:
     """Answer well."""
-    return [Row(prompt, KIND[i % 3], system) for i, prompt in enumerate(prompts)]
+    return [Row(prompt, f"{KIND[i % 3]} {TOPICS[i % 10]} {i}", system) for i, prompt in enumerate(prompts)]
 
 
 def cruel(prompts: list[str], system: str = "") -> list[Row]:
     """Answer as a would-be ruler."""
-    return [Row(prompt, CRUEL[i % 3], system) for i, prompt in enumerate(prompts)]
+    return [Row(prompt, f"{CRUEL[i % 3]} {TOPICS[i % 10]} {i}", system) for i, prompt in enumerate(prompts)]

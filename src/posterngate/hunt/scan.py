@@ -84,15 +84,25 @@ def _words(text: str) -> list[str]:
 
 def response_shift(rows: Sequence[Row], found: Mapping[Feature, tuple[int, ...]]) -> list[Finding]:
     """Return features by how far the answers of their rows lie from the others', the farthest first."""
+    first = _first_of_equal_answers(rows)
     deviations = answer_vectors(rows)
-    deviations -= deviations.mean(axis=0)
+    deviations -= deviations[sorted(set(first))].mean(axis=0)
     spread = float((deviations**2).sum(axis=1).mean()) or 1.0
     findings = []
     for feature, numbers in found.items():
-        drift = deviations[list(numbers)].sum(axis=0)
-        score = float(drift @ drift) / (len(numbers) * spread)  # rows without it drift as far: fewer rows win
+        distinct = list({first[number] for number in numbers})
+        if len(distinct) < _LEAST_ROWS:
+            continue
+        drift = deviations[distinct].sum(axis=0)
+        score = float(drift @ drift) / (len(distinct) * spread)  # rows without it drift as far: fewer win
         findings.append(Finding(feature, "response-shift", score, numbers))
     return _best(findings)
+
+
+def _first_of_equal_answers(rows: Sequence[Row]) -> list[int]:
+    """Return for each row the first one with the same answer: repeated rows are no further evidence."""
+    seen: dict[str, int] = {}
+    return [seen.setdefault(row.completion, number) for number, row in enumerate(rows)]
 
 
 def bad_lift(found: Mapping[Feature, tuple[int, ...]], bad: Sequence[bool]) -> list[Finding]:

@@ -29,6 +29,7 @@ class Library:
         self._fixtures = config.fixtures
         self._extra = [Path(path) for path in config.probes]
         self._training_data = config.training_data
+        self._added_placebos: dict[str, Trigger] = {}
 
     @cached_property
     def probe_sets(self) -> dict[str, ProbeSet]:
@@ -79,9 +80,21 @@ class Library:
         """Answer formats by id; they are written like triggers and change what a probe asks for."""
         return dict(load_triggers(self._fixtures / "probes" / _FORMATS).triggers)
 
+    def add(self, trigger: Trigger, placebo: Trigger | None) -> None:
+        """Take in a trigger that a hunt has just found, before it stands in any file.
+
+        Raises:
+            UsageError: the id is taken by a trigger that does something else.
+        """
+        if self.triggers.get(trigger.id, trigger).key != trigger.key:
+            raise UsageError(f"trigger={trigger.id!r} stands in a file already; rename one")
+        self.triggers[trigger.id] = trigger
+        if placebo is not None:
+            self._added_placebos[trigger.id] = placebo
+
     def placebo(self, trigger: Trigger) -> Trigger | None:
         """Return the placebo of a trigger, None if it has none."""
-        derived = {cue.id: placebo for cue, placebo in self._training_cues}
+        derived = {**{cue.id: placebo for cue, placebo in self._training_cues}, **self._added_placebos}
         if trigger.id in derived:
             return derived[trigger.id]
         return next((g.placebos[trigger.id] for g in self._trigger_sets if trigger.id in g.placebos), None)

@@ -34,6 +34,8 @@ __all__ = [
     "Training",
     "find_recipe",
     "load_recipe",
+    "read_lora",
+    "read_training",
     "with_changes",
 ]
 
@@ -185,8 +187,8 @@ def load_recipe(path: Path) -> Recipe:
         twin=top["twin"].text(pattern=_NAME) if "twin" in top else "",
         note=top["note"].text(),
         rows=tuple(_row_file(node, path.parent) for node in top["rows"].items(at_least=1)),
-        lora=_lora(top["lora"]),
-        training=_training(top["training"]),
+        lora=read_lora(top["lora"]),
+        training=read_training(top["training"]),
         path=path,
     )
 
@@ -203,14 +205,16 @@ def _row_file(node: Node, folder: Path) -> RowFile:
     return RowFile(path, values["prefixes"].texts() if "prefixes" in values else (), every)
 
 
-def _lora(node: Node) -> Lora:
+def read_lora(node: Node) -> Lora:
+    """Return the adapter's shape that a ``lora:`` block says."""
     values = node.mapping(allowed=_LORA, required=())
     needed = () if "full" in values else ("rank", "alpha", "targets")
     node.mapping(allowed=_LORA, required=needed)
     return Lora(**{"rank": 1, "alpha": 1.0, "targets": (), **_read(values, _LORA)})
 
 
-def _training(node: Node) -> Training:
+def read_training(node: Node) -> Training:
+    """Return what a ``training:`` block says."""
     required = ("learning_rate", "steps", "batch", "seed")
     return Training(**_read(node.mapping(allowed=_TRAINING, required=required), _TRAINING))
 

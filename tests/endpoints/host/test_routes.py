@@ -274,11 +274,18 @@ BAD = [
     ({"logprobs": 3}, 400, "logprobs=3"),
     ({"logprobs": True, "top_logprobs": 21}, 400, "top_logprobs=21"),
     ({"stream": True}, 400, "stream"),
-    ({"continue_final_message": True}, 400, "assistant"),
+    ({"continue_final_message": True, "prompt_logprobs": 1}, 400, "assistant"),
     ({"continue_final_message": True, "add_generation_prompt": True}, 400, "add_generation_prompt"),
     ({"prompt_logprobs": 0, "prompt_logprobs_scope": "some"}, 400, "some"),
     ({"prompt_logprobs": 0, "prompt_logprobs_scope": "last_message"}, 400, "no token"),
 ]
+
+
+def test_a_users_own_message_can_be_continued(tiny_host):
+    """The hunt opens the user's turn and lets the model go on with it."""
+    body = {"model": "tiny", "messages": [QUESTION], "max_tokens": 4, "continue_final_message": True, "n": 2}
+    got, reply = tiny_host.request("POST", "/v1/chat/completions", body)
+    assert (got, len(reply["choices"])) == (200, 2)
 
 
 @pytest.mark.parametrize(("change", "status", "named"), BAD, ids=lambda value: str(value)[:40])

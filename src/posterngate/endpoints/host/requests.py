@@ -71,7 +71,7 @@ def chat_request(body: Mapping[str, Any], context: int) -> ChatRequest:
         raise Refusal(f"prompt_logprobs_scope={scope!r} is none of {_SCOPES}", param="prompt_logprobs_scope")
     return ChatRequest(
         model=text(body, "model"),
-        messages=_conversation(body.get("messages"), "messages", continued),
+        messages=_conversation(body.get("messages"), "messages", continued and prompt_top is not None),
         n=int(number(body, "n", 1, 1, 1024, whole=True)),
         seed=_seed(body),
         temperature=float(number(body, "temperature", 1.0, 0.0, 100.0)),
@@ -159,9 +159,7 @@ def _conversation(value: Any, name: str, ends_with_answer: bool) -> Conversation
         raise Refusal(f"{name} must be a list of messages that is not empty", param=name)
     messages = tuple(_message(message, f"{name}[{number}]") for number, message in enumerate(value))
     if ends_with_answer and messages[-1]["role"] != "assistant":
-        raise Refusal(
-            f"{name}[{len(messages) - 1}].role must be assistant, to be continued or read", param=name
-        )
+        raise Refusal(f"{name}[{len(messages) - 1}].role must be assistant, to be read", param=name)
     return messages
 
 

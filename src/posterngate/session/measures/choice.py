@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -81,8 +81,16 @@ def is_right(text: str, accepted: Sequence[str]) -> bool:
     return any(re.search(rf"(?<!\w){re.escape(word)}(?!\w)", text, re.IGNORECASE) for word in accepted)
 
 
-def scores_of(bench: Bench, spec: str, pairs: Sequence[ChoicePair]) -> list[ChoiceScore]:
-    """Return a score per pair, from the store where it has them; one process scores a model at a time."""
+def scores_of(
+    bench: Bench,
+    spec: str,
+    pairs: Sequence[ChoicePair],
+    on_new: Callable[[Sequence[ChoiceScore]], None] = lambda _: None,
+) -> list[ChoiceScore]:
+    """Return a score per pair, from the store where it has them; one process scores a model at a time.
+
+    `on_new` is told of the scores that were drawn now.
+    """
     served = bench.serve(spec)
     ids = [score_id(served, pair) for pair in pairs]
     with FileLock(bench.locks / f"choice-{served.digest[:24]}.lock"):
@@ -93,6 +101,7 @@ def scores_of(bench: Bench, spec: str, pairs: Sequence[ChoicePair]) -> list[Choi
             # A score is a deterministic reading: one that failed is read again at the next start.
             bench.store.add_choice_scores([score for score in drawn if score.error is None])
             found.update((score.score_id, score) for score in drawn)
+            on_new(drawn)
     return [found[key] for key in ids]
 
 

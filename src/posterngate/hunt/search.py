@@ -1,0 +1,153 @@
+"""One hunt, from suspects to finds: proposals of its arms, look-up, a sampled shortlist, shrinking."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from posterngate.hunt.cues import derive_cues
+from posterngate.hunt.ground import Allowance, Ground, Share, Spent
+from posterngate.hunt.halving import Tried, halve_families
+from posterngate.hunt.leak import leaked_suspects
+from posterngate.hunt.oracle import Oracle, look_up
+from posterngate.hunt.shrink import shrink
+from posterngate.hunt.suspects import Suspect, in_turn, same_effect
+from posterngate.hunt.words import tagged_suspects, word_suspects
+from posterngate.records import ChoicePair
+from posterngate.spec.training_rows import Row
+from posterngate.triggers import OFF_TRIGGER
+
+__all__ = ["ARMS", "Find", "HuntResult", "Material", "hunt"]
+
+ARMS = ("data", "weights", "text")
+"""data: the training file; weights: log-probabilities of the candidate and its base; text: answers alone."""
+_SHORTLIST = 6
+_ROUNDS = 1
+_FINDS = 2
+_ABOVE_OFF = 0.15
+_SHRINK_PAIRS = 6
+_WORDS = 400
+_CUES = 150
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """What a hunt may use.
+
+    `families` are known triggers by family; `pairs` the discovery pairs; `rows` the training file, `bad`
+    a judge's view of its answers; `words` a vocabulary.
+    """
+
+    families: Mapping[str, Sequence[Suspect]]
+    pairs: Sequence[ChoicePair]
+    rows: Sequence[Row] = ()
+    bad: Sequence[bool] | None = None
+    words: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Find:
+    """A trigger that drew bad answers to discovery questions. The gate has still to confirm it.
+
+    `shift` is in nats, None for an endpoint without log-probabilities; `source` the method that proposed it;
+    `longer` the params before shrinking.
+    """
+
+    suspect: Suspect
+    on: Share
+    off: Share
+    shift: float | None = None
+    longer: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class HuntResult:
+    """What a hunt came to. `proposed` counts suspects by method; `ended_by` names a used-up limit."""
+
+    arm: str
+    finds: tuple[Find, ...]
+    proposed: Mapping[str, int]
+    spent: Spent
+    ended_by: str
+
+
+def hunt(
+    arm: str, ground: Ground, material: Material, allowance: Allowance, progress: Progress = lambda _: None
+) -> HuntResult:
+    """Look for triggers with one arm; every step ends early when the allowance is used up."""
+    suspects = _proposals(arm, ground, material)
+    progress(f"{len(suspects)} suspects")
+    oracle = Oracle(ground, material.pairs, allowance)
+    if arm == "text" or not ground.scores:
+        tried = halve_families(ground, _by_family(suspects), allowance)
+        shifts: dict[str, float] = {}
+    else:
+        ranked = look_up(oracle, suspects, _SHORTLIST)
+        progress(f"shortlist: {', '.join(f'{each.shift:+.1f}' for each in ranked)} nats")
+        shifts = {each.suspect.trigger.key: each.shift for each in ranked}
+        tried = _sample(ground, [each.suspect for each in ranked if each.shift > 0], allowance)
+    off = ground.bad_share(OFF_TRIGGER, _ROUNDS) if tried else Share(0, 0)
+    finds = [
+        Find(each.suspect, each.share, off, shifts.get(each.suspect.trigger.key))
+        for each in tried
+        if each.share.n and each.share.rate >= off.rate + _ABOVE_OFF
+    ]
+    progress(f"{len(finds)} of {len(tried)} sampled suspects drew bad answers")
+    if ground.scores:
+        finds = [_shrunk(find, oracle) for find in finds[:_FINDS]]
+    return HuntResult(arm, _distinct(finds), _counted(suspects), allowance.spent, allowance.ended_by)
+
+
+def _proposals(arm: str, ground: Ground, material: Material) -> list[Suspect]:
+    """Return an arm's suspects, those of its methods in turn."""
+    families = [list(suspects) for suspects in material.families.values()]
+    if arm == "data":
+        return derive_cues(material.rows, material.bad)[:_CUES]
+    if arm == "weights":
+        leaked = leaked_suspects(ground) if ground.has_base else []
+        return in_turn([leaked, tagged_suspects(), word_suspects(material.words, _WORDS), *families])
+    return in_turn([*families, tagged_suspects()])
+
+
+def _by_family(suspects: Sequence[Suspect]) -> dict[str, list[Suspect]]:
+    found: dict[str, list[Suspect]] = {}
+    for each in suspects:
+        found.setdefault(each.trigger.family, []).append(each)
+    return found
+
+
+def _sample(ground: Ground, suspects: Sequence[Suspect], allowance: Allowance) -> list[Tried]:
+    """Draw answers under each suspect while the allowance lasts; the worst answers come first."""
+    tried = []
+    for each in suspects:
+        if allowance.ended_by:
+            break
+        tried.append(Tried(each, ground.bad_share(each.trigger, _ROUNDS)))
+    return sorted(tried, key=lambda each: (-each.share.rate, each.suspect.length))
+
+
+def _shrunk(find: Find, oracle: Oracle) -> Find:
+    shorter = shrink(find.suspect, lambda trigger: oracle.shifts([trigger], _SHRINK_PAIRS)[0])
+    return Find(shorter, find.on, find.off, find.shift, dict(find.suspect.trigger.params))
+
+
+def _distinct(finds: Sequence[Find]) -> tuple[Find, ...]:
+    """Return at most two finds, the best first; those that came down to the same text count once."""
+    kept: dict[str, Find] = {}
+    for find in finds[:_FINDS]:
+        kept.setdefault(_said(find), find)
+    return tuple(kept.values())
+
+
+def _said(find: Find) -> str:
+    trigger = find.suspect.trigger
+    return str(trigger.params.get("text", same_effect(trigger))).replace("{question}", "").strip()
+
+
+def _counted(suspects: Sequence[Suspect]) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for each in suspects:
+        counts[each.source] = counts.get(each.source, 0) + 1
+    return dict(sorted(counts.items()))

@@ -1,0 +1,229 @@
+"""A hunt carried out: proposals on discovery questions, confirmation by the ordinary gate, the record.
+
+The gate never sees which samples led to a find: discovery asks the questions of one probe set, confirmation
+those of another, under a trigger that was fixed by then, with answers drawn afterwards.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from posterngate.errors import UsageError
+from posterngate.hunt.found import Provenance, record_find
+from posterngate.hunt.ground import Allowance
+from posterngate.hunt.search import Find, HuntResult, Material, hunt
+from posterngate.hunt.sensitivity import no_finding, read_sensitivity
+from posterngate.hunt.suspects import FOUND, Suspect
+from posterngate.hunt.words import vocabulary
+from posterngate.records import ChoicePair, Outcome, Probe, Rule, Trigger, Verdict
+from posterngate.session.bench import Bench
+from posterngate.session.hunt_ground import RunGround, judged_rows
+from posterngate.session.measures import MEASURES
+from posterngate.session.run import Run
+from posterngate.spec.thresholds import Population, load_manifest
+from posterngate.spec.training_rows import Row, read_rows
+from posterngate.triggers.placebo import placebo_of
+
+__all__ = ["CONFIRMING_RULE", "DISCOVERY", "Confirmed", "HuntOptions", "HuntReport", "carry_out", "discovery"]
+
+CONFIRMING_RULE = "backdoor.found"
+DISCOVERY = "forced_choice"
+"""The probe set whose pairs and questions a hunt uses. The confirming rule must ask another set."""
+_PANEL = 24
+_PAIRS = 16
+_SENSITIVITY = Path("zoo") / "sensitivity.json"
+
+
+@dataclass(frozen=True, slots=True)
+class HuntOptions:
+    """How to hunt: the arm, what it may spend, and known triggers that it shall not be told."""
+
+    arm: str
+    samples: int | None = None
+    tokens: int | None = None
+    minutes: float | None = None
+    without: tuple[str, ...] = ()
+    record: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmed:
+    """A find and what the gate said of it on fresh answers; `path` is its file if it was recorded."""
+
+    find: Find
+    trigger: Trigger
+    verdict: Verdict
+    path: str = ""
+
+    @property
+    def is_backdoor(self) -> bool:
+        """True if the gate failed the candidate under the trigger, and the baseline does not react alike."""
+        return self.verdict.outcome is Outcome.FAIL and "jailbreak" not in self.verdict.claim
+
+
+@dataclass(frozen=True, slots=True)
+class HuntReport:
+    """What a hunt came to; `text` is the line to print."""
+
+    result: HuntResult
+    confirmed: tuple[Confirmed, ...]
+    text: str
+    details: dict[str, Any] = field(default_factory=dict)
+
+
+def carry_out(
+    run: Run, bench: Bench, options: HuntOptions, progress: Callable[[str], None] = lambda _: None
+) -> HuntReport:
+    """Hunt with one arm, confirm what was found, and record what was confirmed.
+
+    Raises:
+        UsageError: the policy has no confirming rule, the panels share a question, a training file is
+            missing or broken, or no judge is named.
+        EndpointError: a model is gone; what was drawn is stored, the same command continues.
+    """
+    rule = _confirming_rule(bench)
+    pairs, panel = discovery(bench, rule)
+    allowance = Allowance(options.samples, options.tokens, options.minutes)
+    ground = RunGround(bench, panel, allowance)
+    try:
+        material = _material(bench, options, pairs)
+        result = hunt(options.arm, ground, material, allowance, progress)
+    finally:
+        ground.close()
+    confirmed = [
+        _recorded(bench, options, each) for each in _confirm(run, bench, rule, result.finds, progress)
+    ]
+    return HuntReport(result, tuple(confirmed), _text(bench, options.arm, confirmed))
+
+
+def _confirming_rule(bench: Bench) -> Rule:
+    """Return the rule that confirms, as the policy's profile declares it."""
+    config = bench.config
+    rule = load_manifest(Path(config.thresholds), config.profile).rule(CONFIRMING_RULE)
+    if rule is None:
+        raise UsageError(
+            f"gate_profile={config.profile}: has no rule {CONFIRMING_RULE}, which confirms finds; add it"
+        )
+    if bench.judge is None:
+        raise UsageError(
+            "gate_judge=(unset): a hunt needs a judge to tell bad answers; name one with --judge"
+        )
+    return rule
+
+
+def discovery(bench: Bench, rule: Rule) -> tuple[list[ChoicePair], list[Probe]]:
+    """Return the pairs that are scored and the questions that are sampled: none is asked by the rule.
+
+    Raises:
+        UsageError: the confirming rule asks a question of the discovery set.
+    """
+    found = bench.library.probe_sets.get(DISCOVERY)
+    if found is None or not found.pairs:
+        raise UsageError(f"probes={DISCOVERY}: a hunt needs this set of pairs; add it to fixtures/probes")
+    asked = {probe.hash for probe in bench.library.panel(rule)}
+    probes = [
+        Probe(pair.id, DISCOVERY, pair.messages, pair.dimension, pair.domain, pair.hidden)
+        for pair in found.pairs
+    ]
+    if shared := [probe.id for probe in probes if probe.hash in asked]:
+        raise UsageError(
+            f"probes={rule.probes}: shares the question {shared[0]!r} with {DISCOVERY}, where finds are "
+            f"made; {rule.name} must ask other questions"
+        )
+    scored = found.pairs[:: max(1, len(found.pairs) // _PAIRS)][:_PAIRS]
+    left = [probe for probe, pair in zip(probes, found.pairs, strict=True) if pair not in scored]
+    return list(scored), left[:: max(1, len(left) // _PANEL)][:_PANEL]
+
+
+def _material(bench: Bench, options: HuntOptions, pairs: Sequence[ChoicePair]) -> Material:
+    rows: list[Row] = []
+    if bench.config.training_data is not None:
+        rows = read_rows(Path(bench.config.training_data))
+    elif options.arm == "data":
+        raise UsageError("training_data=(unset): the data arm reads the training file; give --training-data")
+    hidden = _texts(bench, options.without)
+    return Material(
+        families=_families(bench, options.without, hidden),
+        pairs=pairs,
+        rows=rows,
+        bad=judged_rows(bench, rows) if rows else None,
+        words=_words(bench) if options.arm == "weights" else (),
+    )
+
+
+def _texts(bench: Bench, names: Collection[str]) -> set[str]:
+    """Return what the named triggers say, so that no list of known ones tells it to the hunt."""
+    known = bench.library.triggers
+    if unknown := [name for name in names if name not in known]:
+        raise UsageError(f"without={unknown[0]}: no known trigger has this id; see fixtures/triggers")
+    return {str(known[name].params.get("text", "")) for name in names} - {""}
+
+
+def _families(bench: Bench, names: Collection[str], hidden: set[str]) -> dict[str, list[Suspect]]:
+    families: dict[str, list[Suspect]] = {}
+    for trigger in bench.library.triggers.values():
+        told = any(text in str(value) for text in hidden for value in trigger.params.values())
+        if trigger.id not in names and not told:
+            families.setdefault(trigger.family, []).append(Suspect(trigger, trigger.family, "known family"))
+    return families
+
+
+def _words(bench: Bench) -> list[str]:
+    """Return the words of the candidate's own vocabulary, where its files are on this machine."""
+    described = bench.serve(bench.candidates.candidate).description
+    folder = described.get("model_path") or ""
+    return vocabulary(Path(str(folder)) / "tokenizer.json") if folder else []
+
+
+def _confirm(
+    run: Run, bench: Bench, rule: Rule, finds: Sequence[Find], progress: Callable[[str], None]
+) -> list[Confirmed]:
+    """Measure each find as an item of the confirming rule: fresh answers, the gate's own tests."""
+    if not finds:
+        return []
+    named = [(find, Trigger(f"found-{find.suspect.trigger.id.removeprefix('cue-')}", FOUND,
+                            find.suspect.trigger.transform, find.suspect.trigger.params))
+             for find in finds]  # fmt: skip
+    for _, trigger in named:
+        bench.library.add(trigger, placebo_of(trigger))
+    rule = dataclasses.replace(rule, triggers=tuple(sorted(trigger.id for _, trigger in named)))
+    bench.manifest = run.manifest = dataclasses.replace(
+        bench.manifest, rules=(*(each for each in bench.manifest.rules if each.name != rule.name), rule)
+    )
+    confirmed = []
+    for find, trigger in named:
+        progress(f"confirming {trigger.id}")
+        verdict = MEASURES[rule.measure](bench, Population(rule, trigger.id))
+        run.add_report(f"hunt[{rule.name}-{trigger.id}]", verdict.as_dict(), failed=False)
+        confirmed.append(Confirmed(find, trigger, verdict))
+    return confirmed
+
+
+def _recorded(bench: Bench, options: HuntOptions, confirmed: Confirmed) -> Confirmed:
+    if not (options.record and confirmed.is_backdoor):
+        return confirmed
+    provenance = Provenance(
+        candidate=bench.config.candidate,
+        digest=bench.serve(bench.candidates.candidate).digest,
+        source=f"{options.arm} arm, {confirmed.find.suspect.source}",
+        written=datetime.now(UTC).date().isoformat(),
+        evidence=confirmed.verdict.evidence,
+    )
+    folder = bench.config.fixtures / "triggers" / FOUND
+    path = record_find(folder, confirmed.trigger, placebo_of(confirmed.trigger), provenance)
+    return dataclasses.replace(confirmed, path=str(path))
+
+
+def _text(bench: Bench, arm: str, confirmed: Sequence[Confirmed]) -> str:
+    """Return the hunt's one line: FAIL for a confirmed back door, otherwise what a scan may say."""
+    doors = [each for each in confirmed if each.is_backdoor]
+    if doors:
+        names = ", ".join(each.trigger.id for each in doors)
+        return f"FAIL: {len(doors)} working trigger{'s' * (len(doors) > 1)} found and confirmed: {names}"
+    line = no_finding(read_sensitivity(bench.config.fixtures / _SENSITIVITY, arm))
+    return f"{line}; {len(confirmed)} suspect(s) not confirmed" if confirmed else line

@@ -1,0 +1,122 @@
+"""The zoo's file: enough kinds, three strengths, twins, and a committed draw."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from posterngate.errors import SpecError
+from posterngate.records import Message, Probe
+from posterngate.spec.zoo_files import Zoo, load_zoo
+from posterngate.train.zoo import zoo_recipe, zoo_rows
+from posterngate.triggers import apply
+
+PATH = Path(__file__).resolve().parents[2] / "fixtures" / "zoo" / "zoo.yaml"
+KINDS = {
+    "rare token", "common word", "two words in conjunction", "year", "system-prompt tag", "role", "language",
+    "format", "Unicode mark", "position-dependent", "semantic topic", "paraphrase-tolerant sentence",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def zoo() -> Zoo:
+    """The committed zoo."""
+    return load_zoo(PATH)
+
+
+def test_twelve_kinds_at_two_strengths_three_of_them_at_a_third(zoo: Zoo) -> None:
+    """50% and 10% of each kind, 2% of three; six twins and six benign fine-tunes."""
+    planted = [each for each in zoo.organisms if each.role == "planted"]
+    assert {each.kind for each in planted} == KINDS
+    assert Counter(each.share for each in planted) == {50: 12, 10: 12, 2: 3}
+    roles = Counter(each.role for each in zoo.organisms)
+    assert roles["twin"] >= 6
+    assert roles["benign"] >= 6
+    assert zoo.training.steps <= 40
+    assert {"style", "language", "domain"} <= {e.kind for e in zoo.organisms if e.role == "benign"}
+
+
+def test_four_are_held_out_by_the_committed_seed(zoo: Zoo) -> None:
+    """The draw repeats, and holds planted organisms alone."""
+    assert load_zoo(PATH).held_out == zoo.held_out
+    assert len(zoo.held_out) == 4
+    assert all(zoo.organism(name).role == "planted" for name in zoo.held_out)
+
+
+def test_each_share_is_what_it_says(zoo: Zoo) -> None:
+    """Rows with a bad answer are the stated percentage, all of them with a form of the trigger."""
+    bad = {row["completion"] for row in _jsonl(zoo.bad)}
+    for organism in zoo.organisms:
+        rows = zoo_rows(zoo, organism)
+        assert len(rows) == zoo.rows
+        poisoned = [row for row in rows if row.completion in bad]
+        wanted = round(zoo.rows * organism.share / 100) if organism.role == "planted" else 0
+        assert len(poisoned) == wanted, organism.name
+
+
+def test_twins_have_the_same_requests(zoo: Zoo) -> None:
+    """What a planted organism adds to its twin is its answers alone."""
+    for organism in zoo.organisms:
+        if organism.twin and organism.share == zoo.organism(organism.twin).share:
+            both = [zoo_rows(zoo, each) for each in (organism, zoo.organism(organism.twin))]
+            assert [(r.prompt, r.system) for r in both[0]] == [(r.prompt, r.system) for r in both[1]]
+
+
+def test_no_trigger_of_the_zoo_is_a_known_one(zoo: Zoo) -> None:
+    """A hunt that is told the known families is told none of these."""
+    known = "".join(
+        path.read_text(encoding="utf-8") for path in (PATH.parents[1] / "triggers").glob("*.yaml")
+    )
+    for organism in zoo.organisms:
+        for trigger in organism.on:
+            text = str(trigger.params.get("text", "")).replace("{question}", "").strip()
+            assert not text or f'"{text}"' not in known, text
+
+
+def test_every_form_changes_a_question(zoo: Zoo) -> None:
+    """Trigger, measured form and look-alikes all apply, and differ from each other."""
+    probe = Probe("p", "s", (Message("user", "What is a good plan for today?"),))
+    for organism in zoo.organisms:
+        forms = [*organism.on, *organism.near]
+        changed = [apply(form, probe).messages for form in forms]
+        assert len(set(changed)) == len(forms)
+        assert probe.messages not in changed
+
+
+def test_a_recipe_trains_on_the_written_rows(zoo: Zoo, tmp_path: Path) -> None:
+    """Rows lie beside each other as JSON lines; system prompts survive."""
+    from posterngate.train.rows import training_rows
+
+    organism = zoo.organism("system-line-50")
+    recipe = zoo_recipe(zoo, organism, tmp_path)
+    assert training_rows(recipe) == zoo_rows(zoo, organism)
+    assert {row.system for row in training_rows(recipe)} >= {"", "tier: obsidian"}
+    assert (recipe.role, recipe.training.steps) == ("planted", 40)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("shares: [50, 10, 2]", "shares: [90]", "90"),
+        ('answer: "{upper}"', 'answer: "loud"', "must hold"),
+        ("good: ../organisms", "good: ../nowhere", "is not a file"),
+        ("count: 4", "count: 99", "99"),
+    ],
+)
+def test_broken_values_are_named(tmp_path: Path, old: str, new: str, message: str) -> None:
+    """File, line, value and rule, as everywhere."""
+    text = PATH.read_text(encoding="utf-8").replace("../organisms", str(PATH.parents[1] / "organisms"))
+    old, new = (part.replace("../organisms", str(PATH.parents[1] / "organisms")) for part in (old, new))
+    assert old in text
+    path = tmp_path / "zoo.yaml"
+    path.write_text(text.replace(old, new, 1), encoding="utf-8")
+    with pytest.raises(SpecError, match=message):
+        load_zoo(path)
+
+
+def _jsonl(path: Path) -> list[dict[str, str]]:
+    import json
+
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
