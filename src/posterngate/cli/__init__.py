@@ -21,11 +21,8 @@ COMMANDS = {
     "evidence": "posterngate.cli.evidence",
     "export": "posterngate.cli.export",
     "history": "posterngate.cli.history",
-<<<<<<< HEAD
-    "import": "posterngate.cli.import_probes",
-=======
     "hunt": "posterngate.cli.hunt",
->>>>>>> f8e81a4 (The hunt: look-up by forced choice, data, weights and text arms, shrinking, confirmation, and the zoo's recipes)
+    "import": "posterngate.cli.import_probes",
     "init": "posterngate.cli.init",
     "lint": "posterngate.cli.lint",
     "models": "posterngate.cli.models",
