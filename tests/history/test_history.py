@@ -54,11 +54,11 @@ def test_history_is_in_the_order_of_time(store: Store) -> None:
     add_run(store, "B", 2, "ss")
     add_run(store, "A", 1, "su")
     store.add_verdict("A", Verdict("a.a", "on", "x", Outcome.PASS, "", "", "").as_dict())
-    rows = history(store)
+    rows = history([store])
     assert [(row.run_id, row.rule) for row in rows] == [("A", "a.a"), ("A", "a.b"), ("B", "a.b")]
     assert rows[0].rate is None
     assert rows[0].run_outcome is None
-    assert [row.run_id for row in history(store, rule="a.b", digest="BB")] == ["B"]
+    assert [row.run_id for row in history([store], rule="a.b", digest="BB")] == ["B"]
     assert json.loads(json.dumps(rows[1].as_dict()))["verdict"] == "FAIL"
 
 
@@ -70,6 +70,9 @@ def test_answers_are_paired_by_question_and_draw(store: Store) -> None:
     assert (row.both, row.only_a, row.only_b, row.neither) == (1, 1, 1, 2)
     assert (row.pairs, row.left_out, row.shared) == (5, 4, 0)
     assert row.same_judge
+    assert row.log_e == pytest.approx(
+        -0.70, abs=0.01
+    )  # of nine draws one only in A, one only in B, the rest equal or not known
 
 
 def test_the_same_candidate_shares_its_answers(store: Store) -> None:

@@ -14,7 +14,7 @@ from .conftest import add_answers, info
 
 def test_history_fits_100_columns(store: Store) -> None:
     """Each rule of each run is one row with rate, bounds and counts."""
-    text = history_table([row.as_dict() for row in history(store)])
+    text = history_table([row.as_dict() for row in history([store])])
     assert max(map(cell_len, text.splitlines())) <= 100
     for part in ("2026-01-02T03:04", "run1", "32.3%", "21.3-44.2%", "31/96", "no data"):
         assert part in text

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from posterngate.records import Judgment, Label, Sample
-from posterngate.store import Population, Store, measured_arm
+import numpy as np
+
+from posterngate.history.cells import Draw, Key, draws_of, event_of, population_name, run_cells
+from posterngate.stats.changes import RunCells, log_e_change
+from posterngate.store import Store
 
 __all__ = ["PairedDiff", "diff", "exact_mcnemar"]
-
-_Key = tuple[str, str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +23,9 @@ class PairedDiff:
 
     `only_a` and `only_b` count pairs that are unsafe in one run alone; `left_out` counts pairs with
     an unknown label, and answers without a partner. `shared` pairs are one and the same answer
-    (same candidate). `p_value` is that of `exact_mcnemar`, None without a pair.
+    (same candidate). `p_value` is that of `exact_mcnemar`, None without a pair; `log_e` is the
+    evidence (natural log) against "one panel rate in both", over complete rounds, valid at any stopping
+    time (None without one).
     """
 
     population: str
@@ -33,6 +37,7 @@ class PairedDiff:
     left_out: int
     shared: int
     p_value: float | None
+    log_e: float | None
     same_judge: bool
 
     def as_dict(self) -> dict[str, Any]:
@@ -48,51 +53,27 @@ def diff(store: Store, run_a: str, run_b: str) -> list[PairedDiff]:
     """
     judges = [store.run(run_id).info.judge_hash for run_id in (run_a, run_b)]
     first, second = store.populations(run_a), store.populations(run_b)
+    verdicts = {population_name(verdict): verdict for verdict in store.verdicts(run_a)}
     rows = []
     for name in sorted(first.keys() & second.keys()):
-        event = _event(store, run_a, name)
-        labels = [_labels(store, population) for population in (first[name], second[name])]
-        rows.append(_compare(name, *labels, event=event, same_judge=judges[0] == judges[1]))
+        draws = [draws_of(store, population) for population in (first[name], second[name])]
+        rows.append(
+            _compare(name, *draws, event=event_of(verdicts.get(name)), same_judge=judges[0] == judges[1])
+        )
     return rows
-
-
-def _event(store: Store, run_id: str, population: str) -> set[str]:
-    for verdict in store.verdicts(run_id):
-        name = f"{verdict['rule']}-{verdict['trigger']}" if verdict["trigger"] else verdict["rule"]
-        if name == population:
-            return set((verdict.get("details") or {}).get("event") or [Label.UNSAFE])
-    return {str(Label.UNSAFE)}
-
-
-def _labels(store: Store, population: Population) -> dict[_Key, tuple[str, Label]]:
-    """Return sample id and label of each answer; one that was not judged is unknown."""
-    found = store.samples(population.sample_ids)
-    samples = measured_arm([found[key] for key in population.sample_ids if key in found])
-    judgments = {found.sample_id: found for found in store.judgments(population.judgment_ids).values()}
-    return {
-        (sample.probe_hash, sample.trigger, sample.index): (sample.sample_id, _label(sample, judgments))
-        for sample in samples
-    }
-
-
-def _label(sample: Sample, judgments: Mapping[str, Judgment]) -> Label:
-    if sample.error is not None:
-        return Label.GENERATION_ERROR
-    judgment = judgments.get(sample.sample_id)
-    return judgment.label if judgment else Label.JUDGE_ERROR
 
 
 def _compare(
     name: str,
-    first: Mapping[_Key, tuple[str, Label]],
-    second: Mapping[_Key, tuple[str, Label]],
+    first: Mapping[Key, Draw],
+    second: Mapping[Key, Draw],
     *,
-    event: set[str],
+    event: frozenset[str],
     same_judge: bool,
 ) -> PairedDiff:
     joined = [(first[key], second[key]) for key in first.keys() & second.keys()]
-    known = [(a, b) for a, b in joined if not a[1].is_unknown and not b[1].is_unknown]
-    cells = _cells((str(a[1]) in event, str(b[1]) in event) for a, b in known)
+    known = [(a, b) for a, b in joined if not a.label.is_unknown and not b.label.is_unknown]
+    cells = _cells((str(a.label) in event, str(b.label) in event) for a, b in known)
     return PairedDiff(
         population=name,
         pairs=len(known),
@@ -101,10 +82,19 @@ def _compare(
         only_b=cells[False, True],
         neither=cells[False, False],
         left_out=len(first.keys() | second.keys()) - len(known),
-        shared=sum(a[0] == b[0] for a, b in known),
+        shared=sum(a.sample_id == b.sample_id for a, b in known),
         p_value=exact_mcnemar(cells[True, False], cells[False, True]) if known else None,
+        log_e=_evidence(run_cells(first, event), run_cells(second, event)),
         same_judge=same_judge,
     )
+
+
+def _evidence(first: RunCells, second: RunCells) -> float | None:
+    """Return log E, both directions mixed, after the last round that both runs have."""
+    if first.panel != second.panel or not min(len(first.events), len(second.events)):
+        return None
+    up, down = log_e_change([first.events, second.events])[0, :, -1]
+    return float(np.logaddexp(up, down) - math.log(2))
 
 
 def _cells(pairs: Iterable[tuple[bool, bool]]) -> dict[tuple[bool, bool], int]:

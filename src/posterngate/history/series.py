@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
+from posterngate.history.cells import population_name
 from posterngate.store import RunRecord, Store
 
-__all__ = ["HistoryRow", "history"]
+__all__ = ["HistoryRow", "StoredRun", "history", "stored_runs"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,24 +36,47 @@ class HistoryRow:
     ceiling: float | None
     run_outcome: str | None
 
+    @property
+    def population(self) -> str:
+        """The rule, and the trigger where there is one."""
+        return f"{self.rule}-{self.trigger}" if self.trigger else self.rule
+
     def as_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
         return dataclasses.asdict(self)
 
 
-def history(store: Store, *, rule: str | None = None, digest: str | None = None) -> list[HistoryRow]:
+class StoredRun(NamedTuple):
+    """A run, the store that holds it, and its rows, each with the verdict that it was made from."""
+
+    store: Store
+    record: RunRecord
+    rows: Sequence[tuple[HistoryRow, Mapping[str, Any]]]
+
+
+def stored_runs(
+    stores: Sequence[Store], *, rule: str | None = None, digest: str | None = None
+) -> Iterator[StoredRun]:
+    """Yield the runs of all stores, the oldest first, rules in alphabetical order within a run."""
+    records = [(record, store) for store in stores for record in store.runs()]
+    for record, store in sorted(records, key=lambda each: (each[0].info.started, each[0].info.run_id)):
+        if record.info.candidate_digest.startswith(digest or ""):
+            verdicts = sorted(store.verdicts(record.info.run_id), key=population_name)
+            rows = [(_row(record, v), v) for v in verdicts if rule in (None, v["rule"])]
+            yield StoredRun(store, record, rows)
+
+
+def history(
+    stores: Sequence[Store], *, rule: str | None = None, digest: str | None = None
+) -> list[HistoryRow]:
     """Return all rows, the oldest run first, rules in alphabetical order within a run.
 
     Args:
+        stores: whose runs are shown as one series, by the time at which they started.
         rule: only this rule.
         digest: only runs of candidates whose digest starts with this: the re-runs of one candidate.
     """
-    rows = []
-    for record in store.runs():
-        if record.info.candidate_digest.startswith(digest or ""):
-            verdicts = sorted(store.verdicts(record.info.run_id), key=lambda v: (v["rule"], v["trigger"]))
-            rows += [_row(record, verdict) for verdict in verdicts if rule in (None, verdict["rule"])]
-    return rows
+    return [row for run in stored_runs(stores, rule=rule, digest=digest) for row, _ in run.rows]
 
 
 def _row(record: RunRecord, verdict: Mapping[str, Any]) -> HistoryRow:

@@ -17,7 +17,6 @@ EVIDENCE_BOX = {"width": 380, "height": 196, "left": 42, "right": 318, "top": 12
 SCATTER_BOX = {"width": 232, "height": 226, "left": 34, "right": 222, "top": 8, "bottom": 190}
 _LEAST, _HEADROOM = -2.0, 0.4  # decades of E shown below 1, and above the highest boundary
 _SIDES = (("pass", "for PASS"), ("fail", "for FAIL"), ("question", "for FAIL, worst question"))
-_SUPERSCRIPTS = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 _APART = 13.0  # between two labels at the right edge, or they would run into each other
 
 
@@ -30,7 +29,7 @@ def evidence_plot(name: str, path: Mapping[str, Any]) -> dict[str, Any]:
     top = max(path[f"{side}_at"] for side, _ in sides) / math.log(10) + _HEADROOM
     last = max(path["n"][-1], 1)
     boundaries = [
-        {"kind": side, "y": _height(path[f"{side}_at"], top), "label": _ratio(path[f"{side}_at"])}
+        {"kind": side, "y": _height(path[f"{side}_at"], top), "label": numbers.evidence(path[f"{side}_at"])}
         for side, _ in sides
     ]
     _spread(boundaries)
@@ -42,7 +41,7 @@ def evidence_plot(name: str, path: Mapping[str, Any]) -> dict[str, Any]:
                 "kind": side,
                 "points": _line(path["n"], path[side], last, top),
                 "label": label,
-                "boundary": _ratio(path[f"{side}_at"]),
+                "boundary": numbers.evidence(path[f"{side}_at"]),
             }
             for side, label in sides
         ],
@@ -77,17 +76,7 @@ def _decades(top: float) -> range:
 
 
 def _power(k: int) -> str:
-    return {0: "1", 1: "10", 2: "100", 3: "1,000"}.get(k, f"10{str(k).translate(_SUPERSCRIPTS)}")
-
-
-def _ratio(log_e: float) -> str:
-    """Return E itself: whole numbers up to a million, powers of ten beyond; below 0.01 is just that."""
-    if log_e < math.log(0.01):
-        return "<0.01"
-    if log_e < math.log(100):
-        return f"{math.exp(log_e):.3g}"
-    decades = math.floor(log_e / math.log(10))
-    return f"{math.exp(log_e):,.0f}" if decades < 6 else f"10{str(decades).translate(_SUPERSCRIPTS)}"
+    return {0: "1", 1: "10", 2: "100", 3: "1,000"}.get(k, numbers.power_of_ten(k))
 
 
 def _spread(boundaries: list[dict[str, Any]]) -> None:
@@ -102,7 +91,9 @@ def _words(side: str, label: str, path: Mapping[str, Any]) -> str:
     boundary = path[f"{side}_at"]
     best = max(path[side], default=0.0)
     crossed = "reached" if best >= boundary else "not reached"
-    return f"evidence {label}: at most {_ratio(best)}, boundary {_ratio(boundary)} {crossed}"
+    return (
+        f"evidence {label}: at most {numbers.evidence(best)}, boundary {numbers.evidence(boundary)} {crossed}"
+    )
 
 
 def scatter_plot(scatter: Mapping[str, Any], cuts: Mapping[str, float]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from posterngate.report.curves import evidence_plot, scatter_plot
 from posterngate.report.phrases import headline, ledger_line, meaning, sentence
 from posterngate.report.text_safety import plain
 
-__all__ = ["html"]
+__all__ = ["html", "rendered"]
 
 _ARMS = ("off", "on", "placebo")
 
@@ -22,6 +22,11 @@ def html(document: Mapping[str, Any]) -> str:
 
     Give a document with answers (`run_document(..., answers=5)`) to show the worst ones, collapsed.
     """
+    return rendered("report.html", _page(document))
+
+
+def rendered(template: str, values: Mapping[str, Any]) -> str:
+    """Return a page of ours: every text in `values` is escaped, and made harmless to look at."""
     environment = Environment(
         loader=PackageLoader("posterngate.report"),
         autoescape=True,
@@ -41,7 +46,7 @@ def html(document: Mapping[str, Any]) -> str:
         "sentence": sentence,
     }
     environment.globals |= {"counts": numbers.counts, "cells": plots.question_cells}
-    page = environment.get_template("report.html").render(_page(document))
+    page = environment.get_template(template).render(values)
     return page.encode(errors="replace").decode()
 
 

@@ -14,17 +14,20 @@ __all__ = [
     "count",
     "counts",
     "duration",
+    "evidence",
     "interval",
     "limit",
     "lower",
     "money",
     "p_value",
+    "power_of_ten",
     "rate",
     "upper",
 ]
 
 NO_DATA = "no data"
 _STEP = Decimal("0.1")
+_SUPERSCRIPTS = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 
 
 def rate(value: float | None) -> str:
@@ -92,6 +95,23 @@ def p_value(value: float | None) -> str:
     if _missing(value):
         return NO_DATA
     return "<0.001" if value < 0.0005 else f"{value:.3f}"  # type: ignore[operator]
+
+
+def evidence(log_e: float | None) -> str:
+    """Return E of its natural log: in full up to a million, then as a power of ten; ``<0.01`` below that."""
+    if log_e is None or math.isnan(log_e):
+        return NO_DATA
+    if log_e < math.log(0.01):
+        return "<0.01"
+    if log_e < math.log(100):
+        return f"{math.exp(log_e):.3g}"
+    decades = math.floor(log_e / math.log(10))
+    return f"{math.exp(log_e):,.0f}" if decades < 6 else power_of_ten(decades)
+
+
+def power_of_ten(exponent: int) -> str:
+    """Return ten to a whole power, as ``10⁶``."""
+    return f"10{str(exponent).translate(_SUPERSCRIPTS)}"
 
 
 def _missing(value: float | None) -> bool:

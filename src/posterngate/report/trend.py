@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,34 +13,69 @@ from rich.table import Table
 from rich.text import Text
 
 from posterngate.report import numbers
+from posterngate.report.overtime import change_lines, rerun_lines
 from posterngate.report.phrases import short
 from posterngate.report.text_safety import one_line
 
 __all__ = ["diff_table", "history_table"]
 
 
-def history_table(rows: Sequence[Mapping[str, Any]], width: int = 100) -> str:
-    """Return the rows of `posterngate.history.history`, as dicts, one line each."""
-    columns = ("started", "run", "digest", "population", "verdict", "rate", "bounds", "n")
-    lines = [
-        (
-            str(row["started"])[:16],
-            row["run_id"],
-            short(row["digest"])[:7],
-            f"{row['rule']}-{row['trigger']}" if row["trigger"] else row["rule"],
-            row["verdict"],
-            numbers.rate(row["rate"]),
-            numbers.interval(row["lower"], row["upper"]),
-            numbers.counts(row["events"], row["n"]),
-        )
-        for row in rows
+def history_table(
+    rows: Sequence[Mapping[str, Any]],
+    changes: Sequence[Mapping[str, Any]] = (),
+    reruns: Sequence[Mapping[str, Any]] = (),
+    alpha: float = 0.01,
+    width: int = 100,
+) -> str:
+    """Return the rows of `posterngate.history.history`, as dicts, one line each, then what they show."""
+    if not rows:
+        return "no run in the store\n"
+    columns = ("started", "run", "digest", "population", "verdict", "rate", "bounds", "n", "change")
+    marks = {(change["population"], change["after"]): change["direction"] for change in changes}
+    lines = [_history_line(row, marks) for row in rows]
+    text = _table(columns, lines, width)
+    flagged = [*change_lines(changes)] or ["none"]
+    head = f"change points (at most {numbers.limit(alpha)} of rates that never change are ever flagged):"
+    text += _listed(head, flagged, width)
+    again = [*rerun_lines(reruns)]
+    return text + (_listed("the same candidate again:", again, width) if again else "")
+
+
+def _history_line(row: Mapping[str, Any], marks: Mapping[tuple[str, str], str]) -> tuple[str, ...]:
+    name = f"{row['rule']}-{row['trigger']}" if row["trigger"] else row["rule"]
+    return (
+        str(row["started"])[:16],
+        row["run_id"],
+        short(row["digest"])[:7],
+        name,
+        row["verdict"],
+        numbers.rate(row["rate"]),
+        numbers.interval(row["lower"], row["upper"]),
+        numbers.counts(row["events"], row["n"]),
+        marks.get((name, row["run_id"]), ""),
+    )
+
+
+def _listed(head: str, lines: Sequence[str], width: int) -> str:
+    wrapped = [
+        textwrap.fill(one_line(line, 400), width, initial_indent="  ", subsequent_indent="    ")
+        for line in lines
     ]
-    return _table(columns, lines, width) if lines else "no run in the store\n"
+    return "\n".join([head, *wrapped]) + "\n"
 
 
 def diff_table(rows: Sequence[Mapping[str, Any]], width: int = 100) -> str:
     """Return the rows of `posterngate.history.diff`, as dicts: counts of paired answers."""
-    columns = ("population", "pairs", "both unsafe", "only A", "only B", "left out", "p (exact)")
+    columns = (
+        "population",
+        "pairs",
+        "both unsafe",
+        "only A",
+        "only B",
+        "left out",
+        "p (exact)",
+        "E (any time)",
+    )
     lines = [
         (
             row["population"],
@@ -49,6 +85,7 @@ def diff_table(rows: Sequence[Mapping[str, Any]], width: int = 100) -> str:
             numbers.count(row["only_b"]),
             numbers.count(row["left_out"]),
             numbers.p_value(row["p_value"]),
+            numbers.evidence(row["log_e"]),
         )
         for row in rows
     ]
@@ -65,7 +102,7 @@ def diff_table(rows: Sequence[Mapping[str, Any]], width: int = 100) -> str:
 def _table(columns: Sequence[str], lines: Sequence[Sequence[str]], width: int) -> str:
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=0)
     for name in columns:
-        numeric = name not in ("started", "run", "digest", "population", "verdict")
+        numeric = name not in ("started", "run", "digest", "population", "verdict", "change")
         table.add_column(name, justify="right" if numeric else "left", overflow="fold")
     for line in lines:
         table.add_row(*(Text(one_line(str(cell), 120)) for cell in line))
