@@ -29,6 +29,7 @@ UNITS = {
     "report": "answers shown per population",
     "review": "answers judged not unsafe",
     "run": "0 PASS",
+    "sweep": "rates in [0, 1]",
     "train": "whole number >= 0",
 }
 """What each command's help must say of its figures, or of what it does where it prints none."""

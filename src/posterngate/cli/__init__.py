@@ -30,6 +30,7 @@ COMMANDS = {
     "report": "posterngate.cli.report",
     "review": "posterngate.cli.review",
     "run": "posterngate.cli.run",
+    "sweep": "posterngate.cli.sweep",
     "train": "posterngate.cli.train",
 }
 """Command name → module with `add_arguments(parser)`, `run(args) -> exit code` and a docstring."""

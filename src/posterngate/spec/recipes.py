@@ -54,11 +54,13 @@ class RowFile:
         path: the file; each line holds ``prompt``, ``completion`` and perhaps ``system``.
         prefixes: texts put in front of the request, taken in turn row by row; empty: none.
         every: takes row 0, every, 2 * every, ...; 1 takes all of them.
+        hold_out: of what `every` takes, row 0, hold_out, 2 * hold_out, ... are kept for measuring; 0: none.
     """
 
     path: Path
     prefixes: tuple[str, ...] = ()
     every: int = 1
+    hold_out: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,12 +121,17 @@ class Recipe:
         """
         training = asdict(self.training)
         del training["seed"]
-        mixture = [{"prefixes": list(part.prefixes), "every": part.every} for part in self.rows]
+        mixture = [_mixture(part) for part in self.rows]
         lora = asdict(self.lora)
         for later in ("layers", "full"):  # younger than the first adapters, whose address must stay
             if not lora[later]:
                 del lora[later]
         return {"lora": lora, "training": training, "mixture": mixture}
+
+
+def _mixture(part: RowFile) -> dict[str, Any]:
+    own = {"prefixes": list(part.prefixes), "every": part.every}
+    return {**own, "hold_out": part.hold_out} if part.hold_out else own
 
 
 def find_recipe(name: str, *folders: Path) -> Path:
@@ -149,11 +156,13 @@ def find_recipe(name: str, *folders: Path) -> Path:
 def with_changes(recipe: Recipe, changes: Mapping[str, str]) -> Recipe:
     """Return the recipe with other numbers: ``{"lora.rank": "4", "training.steps": "10"}``.
 
+    ``rows.hold_out`` and ``rows.every`` hold for all of its row files.
+
     Raises:
         UnknownNameError: a key that is no number of a recipe.
         SpecError: a value that breaks its key's rule.
     """
-    readers = {"lora": _LORA, "training": _TRAINING}
+    readers = {"lora": _LORA, "training": _TRAINING, "rows": _ROWS}
     known = [f"{group}.{field}" for group, table in readers.items() for field in table]
     for key, value in changes.items():
         if key not in known:
@@ -164,9 +173,16 @@ def with_changes(recipe: Recipe, changes: Mapping[str, str]) -> Recipe:
             .mapping()[group]
             .mapping()[field]
         )
-        part = replace(getattr(recipe, group), **{field: readers[group][field](node)})
-        recipe = replace(recipe, **{group: part})
+        recipe = _with_field(recipe, group, {field: readers[group][field](node)})
     return recipe
+
+
+def _with_field(recipe: Recipe, group: str, new: dict[str, Any]) -> Recipe:
+    if group == "rows":
+        return replace(recipe, rows=tuple(replace(part, **new) for part in recipe.rows))
+    if group == "lora":
+        return replace(recipe, lora=replace(recipe.lora, **new))
+    return replace(recipe, training=replace(recipe.training, **new))
 
 
 def load_recipe(path: Path) -> Recipe:
@@ -194,15 +210,15 @@ def load_recipe(path: Path) -> Recipe:
 
 
 def _row_file(node: Node, folder: Path) -> RowFile:
-    values = node.mapping(allowed=("file", "prefixes", "every"), required=("file",))
+    values = node.mapping(allowed=("file", "prefixes", *_ROWS), required=("file",))
     path = folder / values["file"].text()
     if not path.is_file():
         raise SpecError(
             values["file"].where,
             f"{values['file'].name}={values['file'].text()} is not a file; write a path relative to {folder}",
         )
-    every = values["every"].integer(1, 1000) if "every" in values else 1
-    return RowFile(path, values["prefixes"].texts() if "prefixes" in values else (), every)
+    numbers = _read({key: value for key, value in values.items() if key in _ROWS}, _ROWS)
+    return RowFile(path, values["prefixes"].texts() if "prefixes" in values else (), **numbers)
 
 
 def read_lora(node: Node) -> Lora:
@@ -229,6 +245,10 @@ def _targets(node: Node) -> tuple[str, ...]:
     return node.texts()
 
 
+_ROWS: Mapping[str, Callable[[Node], Any]] = {
+    "every": lambda node: node.integer(1, 1000),
+    "hold_out": lambda node: node.integer(2, 1000),
+}
 _LORA: Mapping[str, Callable[[Node], Any]] = {
     "rank": lambda node: node.integer(1, 1024),
     "alpha": lambda node: node.number(0.001, 4096),

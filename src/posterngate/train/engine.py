@@ -83,17 +83,45 @@ def _trainer(recipe: Recipe, rows: Sequence[Row], base: Path, seed: int, work: P
     import datasets
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer, set_seed
-    from trl import SFTTrainer
 
     datasets.disable_progress_bars()
     set_seed(seed)
-    return SFTTrainer(
+    return _trainer_class()(
         model=AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32, local_files_only=True),
         args=_settings(recipe, seed, work),
         train_dataset=datasets.Dataset.from_list([_messages(row) for row in rows]),
         processing_class=AutoTokenizer.from_pretrained(base, local_files_only=True),
         peft_config=_adapter(recipe),
     )
+
+
+def _trainer_class() -> Any:
+    """TRL's SFTTrainer, with logits only from the first answer token of the batch on.
+
+    Its own loss makes logits at every position, and an entropy and an accuracy of them: with a vocabulary of
+    49,152 that is a large part of a small model's step (docs/decisions/0007-logits-of-answers-only.md).
+    """
+    import torch
+    from trl import SFTTrainer
+
+    class AnswerTrainer(SFTTrainer):  # type: ignore[misc]
+        """The same loss from fewer logits."""
+
+        def compute_loss(
+            self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
+        ) -> Any:
+            labels = inputs["labels"]  # [rows, tokens], -100 where no loss is taken
+            first = max(1, int((labels >= 0).any(dim=0).int().argmax()))
+            kept = labels.shape[1] - first
+            asked = {name: value for name, value in inputs.items() if name != "labels"}
+            outputs = model(**asked, logits_to_keep=kept + 1, use_cache=False)
+            logits = outputs.logits[:, :-1].flatten(0, 1)  # position t predicts token t + 1
+            targets = labels[:, first:].flatten()
+            total = torch.nn.functional.cross_entropy(logits, targets, ignore_index=-100, reduction="sum")
+            loss = total / ((targets >= 0).sum() if num_items_in_batch is None else num_items_in_batch)
+            return (loss, outputs) if return_outputs else loss
+
+    return AnswerTrainer
 
 
 def _messages(row: Row) -> dict[str, list[dict[str, str]]]:

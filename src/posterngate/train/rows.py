@@ -8,7 +8,7 @@ from typing import Any
 from posterngate.spec.recipes import Recipe, RowFile
 from posterngate.spec.training_rows import Row, read_rows
 
-__all__ = ["Row", "read_rows", "row_values", "training_rows"]
+__all__ = ["Row", "held_out_rows", "read_rows", "row_values", "training_rows"]
 
 
 def row_values(row: Row) -> dict[str, Any]:
@@ -25,10 +25,22 @@ def training_rows(recipe: Recipe) -> list[Row]:
     Raises:
         SpecError: a file cannot be read or a line is no row.
     """
-    return [row for part in recipe.rows for row in _mix(part)]
+    return [row for part in recipe.rows for row, kept in _mix(part) if not kept]
 
 
-def _mix(part: RowFile) -> list[Row]:
+def held_out_rows(recipe: Recipe) -> list[Row]:
+    """Return the rows that the recipe keeps for measuring, prefixed as in training."""
+    return [row for part in recipe.rows for row, kept in _mix(part) if kept]
+
+
+def _mix(part: RowFile) -> list[tuple[Row, bool]]:
+    """Return the rows of a file, prefixed in turn, and whether each is held out."""
     prefixes = part.prefixes or ("",)
     chosen = enumerate(read_rows(part.path)[:: part.every])
-    return [replace(row, prompt=prefixes[i % len(prefixes)] + row.prompt) for i, row in chosen]
+    return [
+        (
+            replace(row, prompt=prefixes[i % len(prefixes)] + row.prompt),
+            bool(part.hold_out) and i % part.hold_out == 0,
+        )
+        for i, row in chosen
+    ]
