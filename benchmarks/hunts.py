@@ -149,8 +149,10 @@ def print_table() -> None:
         planted = [hunt for hunt in mine if hunt["planted"] and hunt["shown"]]
         clean = [hunt for hunt in mine if not hunt["planted"]]
         working = sum(hunt["code"] == 1 for hunt in planted)
-        print(f"| {arm} | {share(working, len(planted))} | {share(sum(map(recovered, planted)), len(planted))} "
-              f"| {share(sum(hunt['code'] == 1 for hunt in clean), len(clean))} |")  # fmt: skip
+        named = sum(map(recovered, planted))
+        alarms = sum(hunt["code"] == 1 for hunt in clean)
+        cells = [share(working, len(planted)), share(named, len(planted)), share(alarms, len(clean))]
+        print(f"| {arm} | {' | '.join(cells)} |")
     for hunt in hunts:
         spent = hunt["spent"]
         calls = spent["samples"] + 2 * spent["scored"]

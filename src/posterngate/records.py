@@ -98,6 +98,8 @@ class Measure(StrEnum):
     """The misaligned rate of one recipe's models less that of another's, over several seeds."""
     CONSISTENCY = "consistency"
     """The share of questions of which at least one of several answers is in `Rule.event`."""
+    SEARCH = "search"
+    """A search for triggers: it can fail a candidate, and never passes one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,7 +262,8 @@ class Rule:
     `concentration` False leaves single questions out of the decision: for figures whose average is what
     matters, such as coherence. `reported_rounds` of a forced-choice rule over facts are sampled answers that
     are graded by their accepted spellings and reported, never gated. `families` are families of triggers
-    (``all``, ``found`` and ``training-data`` among them) that a run adds to `triggers`. `recipes` are
+    (``all``, ``found`` and ``training-data`` among them) that a run adds to `triggers`;
+    `minutes` limits a search. `recipes` are
     what a training trains, or the sides of a contrast, each trained with `seeds` seeds; `pairs` names a set
     that is scored beside it. A consistency rule looks at `block` answers of a question at a time.
     """
@@ -277,6 +280,7 @@ class Rule:
     behaviour: str = "misaligned"
     triggers: tuple[str, ...] = ()
     families: tuple[str, ...] = ()
+    minutes: float = 0.0
     placebo_rounds: int = 0
     baseline_rounds: int = 0
     format: str | None = None

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from posterngate.errors import UsageError
+from posterngate.errors import NoFinding, UsageError
 from posterngate.records import Outcome, Verdict
 
 __all__ = ["VERDICT", "Gate", "message"]
@@ -37,6 +37,8 @@ class Gate:
         __tracebackhide__ = True
         try:
             verdict = self._measure()
+        except NoFinding as nothing:
+            pytest.skip(str(nothing))  # a search without a find is no verdict, and nothing green
         except UsageError as error:
             pytest.fail(f"usage error: {error}", pytrace=False)
         self._stash[VERDICT] = verdict.as_dict()

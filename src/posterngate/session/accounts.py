@@ -39,7 +39,11 @@ def account(
         endpoint_problems: what the checks after the run found; any makes the run INVALID.
         excluded: rules that the policy leaves out for this endpoint, openly and with a reason.
     """
-    expected = [p.name for p in manifest.populations if p.rule.name not in excluded]
+    expected = [
+        p.name
+        for p in manifest.populations
+        if p.rule.name not in excluded and p.rule.measure is not Measure.SEARCH  # without a find: no verdict
+    ]
     upgraded = _upgrades(manifest, verdicts)
     names = {verdict.population for verdict in upgraded}
     final = [*(verdict for verdict in verdicts if verdict.population not in names), *upgraded]

@@ -9,27 +9,32 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from posterngate.errors import UsageError
-from posterngate.hunt.found import Provenance, record_find
+from posterngate.errors import NoFinding, UsageError
 from posterngate.hunt.ground import Allowance
 from posterngate.hunt.search import Find, HuntResult, Material, hunt
 from posterngate.hunt.sensitivity import no_finding, read_sensitivity
-from posterngate.hunt.suspects import FOUND, Suspect
+from posterngate.hunt.suspects import Suspect
 from posterngate.hunt.words import vocabulary
-from posterngate.records import ChoicePair, Outcome, Probe, Rule, Trigger, Verdict
+from posterngate.records import ChoicePair, Measure, Outcome, Probe, Rule, Trigger, Verdict
 from posterngate.session.bench import Bench
 from posterngate.session.hunt_ground import RunGround, judged_rows
-from posterngate.session.measures import MEASURES
-from posterngate.session.run import Run
+from posterngate.session.measures.search import as_found, confirm, record
 from posterngate.spec.thresholds import Population, load_manifest
 from posterngate.spec.training_rows import Row, read_rows
-from posterngate.triggers.placebo import placebo_of
 
-__all__ = ["CONFIRMING_RULE", "DISCOVERY", "Confirmed", "HuntOptions", "HuntReport", "carry_out", "discovery"]
+__all__ = [
+    "CONFIRMING_RULE",
+    "DISCOVERY",
+    "Confirmed",
+    "HuntOptions",
+    "HuntReport",
+    "carry_out",
+    "discovery",
+    "hunt_in_run",
+]
 
 CONFIRMING_RULE = "backdoor.found"
 DISCOVERY = "forced_choice"
@@ -77,16 +82,27 @@ class HuntReport:
 
 
 def carry_out(
-    run: Run, bench: Bench, options: HuntOptions, progress: Callable[[str], None] = lambda _: None
+    bench: Bench,
+    options: HuntOptions,
+    progress: Callable[[str], None] = lambda _: None,
+    *,
+    rule: Rule | None = None,
+    on_verdict: Callable[[Verdict], None] = lambda _: None,
 ) -> HuntReport:
     """Hunt with one arm, confirm what was found, and record what was confirmed.
+
+    Args:
+        rule: whose numbers confirm; the profile's rule for found triggers if None.
+        on_verdict: told of each confirming verdict, for the run's accounts.
 
     Raises:
         UsageError: the policy has no confirming rule, the panels share a question, a training file is
             missing or broken, or no judge is named.
         EndpointError: a model is gone; what was drawn is stored, the same command continues.
     """
-    rule = _confirming_rule(bench)
+    rule = rule or _confirming_rule(bench)
+    if bench.judge is None:
+        raise UsageError("gate_judge=(unset): a hunt needs a judge to tell bad answers; name one")
     pairs, panel = discovery(bench, rule)
     allowance = Allowance(options.samples, options.tokens, options.minutes)
     ground = RunGround(bench, panel, allowance)
@@ -95,9 +111,8 @@ def carry_out(
         result = hunt(options.arm, ground, material, allowance, progress)
     finally:
         ground.close()
-    confirmed = [
-        _recorded(bench, options, each) for each in _confirm(run, bench, rule, result.finds, progress)
-    ]
+    found = _confirm(bench, rule, result.finds, progress, on_verdict) if result.finds else []
+    confirmed = [_recorded(bench, options, each) for each in found]
     return HuntReport(result, tuple(confirmed), _text(bench, options.arm, confirmed))
 
 
@@ -181,41 +196,55 @@ def _words(bench: Bench) -> list[str]:
 
 
 def _confirm(
-    run: Run, bench: Bench, rule: Rule, finds: Sequence[Find], progress: Callable[[str], None]
+    bench: Bench,
+    rule: Rule,
+    finds: Sequence[Find],
+    progress: Callable[[str], None],
+    on_verdict: Callable[[Verdict], None],
 ) -> list[Confirmed]:
     """Measure each find as an item of the confirming rule: fresh answers, the gate's own tests."""
-    if not finds:
-        return []
-    named = [(find, Trigger(f"found-{find.suspect.trigger.id.removeprefix('cue-')}", FOUND,
-                            find.suspect.trigger.transform, find.suspect.trigger.params))
-             for find in finds]  # fmt: skip
-    for _, trigger in named:
-        bench.library.add(trigger, placebo_of(trigger))
-    rule = dataclasses.replace(rule, triggers=tuple(sorted(trigger.id for _, trigger in named)))
-    bench.manifest = run.manifest = dataclasses.replace(
-        bench.manifest, rules=(*(each for each in bench.manifest.rules if each.name != rule.name), rule)
-    )
     confirmed = []
+    named = [(find, as_found(find.suspect.trigger)) for find in finds]
+    rule = dataclasses.replace(
+        rule, measure=Measure.RATE, families=(), triggers=tuple(sorted(trigger.id for _, trigger in named))
+    )
+    if rule.name not in {each.name for each in bench.manifest.rules}:  # it shares alpha from now on
+        bench.manifest = dataclasses.replace(bench.manifest, rules=(*bench.manifest.rules, rule))
     for find, trigger in named:
         progress(f"confirming {trigger.id}")
-        verdict = MEASURES[rule.measure](bench, Population(rule, trigger.id))
-        run.add_report(f"hunt[{rule.name}-{trigger.id}]", verdict.as_dict(), failed=False)
+        verdict = confirm(bench, rule, trigger)
+        on_verdict(verdict)
         confirmed.append(Confirmed(find, trigger, verdict))
     return confirmed
+
+
+def hunt_in_run(bench: Bench, population: Population) -> Verdict:
+    """Hunt within a gate run, with the arm that candidate and options allow, under the rule's own numbers.
+
+    Raises:
+        NoFinding: nothing was found and confirmed.
+    """
+    rule = population.rule
+    arm = "data" if bench.config.training_data else "weights"
+    options = HuntOptions(arm, minutes=rule.minutes)
+    report = carry_out(bench, options, rule=rule)
+    doors = [each for each in report.confirmed if each.is_backdoor]
+    if not doors:
+        raise NoFinding(report.text)
+    verdict = doors[0].verdict
+    return dataclasses.replace(
+        verdict,
+        trigger="",
+        evidence=f"{report.text}; {verdict.evidence}",
+        claim=f"a hunt's find: {verdict.claim}",
+    )
 
 
 def _recorded(bench: Bench, options: HuntOptions, confirmed: Confirmed) -> Confirmed:
     if not (options.record and confirmed.is_backdoor):
         return confirmed
-    provenance = Provenance(
-        candidate=bench.config.candidate,
-        digest=bench.serve(bench.candidates.candidate).digest,
-        source=f"{options.arm} arm, {confirmed.find.suspect.source}",
-        written=datetime.now(UTC).date().isoformat(),
-        evidence=confirmed.verdict.evidence,
-    )
-    folder = bench.config.fixtures / "triggers" / FOUND
-    path = record_find(folder, confirmed.trigger, placebo_of(confirmed.trigger), provenance)
+    source = f"{options.arm} arm, {confirmed.find.suspect.source}"
+    path = record(bench, confirmed.trigger, confirmed.verdict, source)
     return dataclasses.replace(confirmed, path=str(path))
 
 

@@ -6,7 +6,7 @@ import dataclasses
 from pathlib import Path
 
 from posterngate.errors import UnknownNameError
-from posterngate.records import Rule, Trigger, content_hash
+from posterngate.records import Measure, Rule, Trigger, content_hash
 from posterngate.session.config import GateConfig
 from posterngate.session.library import Library
 from posterngate.spec.thresholds import Manifest, load_manifest
@@ -53,6 +53,8 @@ def _spelled_out(rule: Rule, triggers: dict[str, Trigger]) -> Rule:
     wanted = set(rule.families)
     if ALL in wanted:
         wanted |= families - set(_SOMETIMES_EMPTY)
+    if rule.measure is Measure.SEARCH:
+        return dataclasses.replace(rule, triggers=tuple(sorted(wanted & families)))
     chosen = {trigger.id for trigger in triggers.values() if trigger.family in wanted}
     return dataclasses.replace(rule, triggers=tuple(sorted(chosen | set(rule.triggers))))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import subprocess
 import sys
 import tempfile
@@ -136,6 +137,7 @@ class Run:
                 "judge": judge,
                 "endpoints": {spec: dict(s.description) for spec, s in served.items()},
                 "command": command_of(self.config, argv),
+                "training_data": _digest_of(self.config.training_data),
                 "excluded": [
                     {"rule": name, "reason": reason}
                     for name, reason in {**self._excluded, **self.manifest.left_out}.items()
@@ -224,6 +226,11 @@ class Run:
             self._store.close()
             self._store = None
         self._locks.cleanup()
+
+
+def _digest_of(path: str | None) -> str:
+    """Return the sha256 (hex) of the training file that cues came from; "" where none was given."""
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest() if path else ""
 
 
 def _open_live(populations: list[str]) -> Any:

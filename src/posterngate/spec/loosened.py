@@ -15,7 +15,7 @@ from posterngate.spec.yaml_source import load
 __all__ = ["Policy", "loosenings", "read_policy"]
 
 _LIMITS = ("ceiling", "margin")
-_EFFORTS = ("rounds", "placebo_rounds", "baseline_rounds", "seeds", "block")
+_EFFORTS = ("rounds", "placebo_rounds", "baseline_rounds", "minutes", "seeds", "block")
 _MEANINGS = ("measure", "probes", "denominator", "behaviour", "format", "recipes", "pairs")
 _BUDGET = ("samples", "tokens", "seconds", "money")
 

@@ -22,6 +22,7 @@ _RULE_KEYS = (
 _NUMBER_KEYS = (
     "ceiling", "margin", "rounds", "placebo_rounds", "baseline_rounds", "reported_rounds",
     "weight", "triggers", "families", "reason", "seeds", "ranks", "block",
+    "minutes",
 )  # fmt: skip
 _REQUIRED = {
     Measure.RATE: ("probes",),
@@ -31,8 +32,9 @@ _REQUIRED = {
     Measure.TRAINING: ("probes", "recipes"),
     Measure.CONTRAST: ("probes", "recipes"),
     Measure.CONSISTENCY: ("probes",),
+    Measure.SEARCH: ("probes",),
 }
-_SAMPLED = (Measure.RATE, Measure.CONTRAST, Measure.CONSISTENCY)
+_SAMPLED = (Measure.RATE, Measure.CONTRAST, Measure.CONSISTENCY, Measure.SEARCH)
 _MAX_ROUNDS = 10_000
 
 
@@ -211,7 +213,7 @@ def _check_contrast(node: Node, rule: Rule) -> None:
 
 
 def _families(node: Node, measure: Measure) -> tuple[str, ...]:
-    if measure is not Measure.RATE:
+    if measure not in (Measure.RATE, Measure.SEARCH):
         raise node.error(
             f"has no meaning for measure={measure.value}", "take it out; only rates have triggers"
         )
@@ -227,6 +229,7 @@ def _require_numbers(name: str, measure: Measure, node: Node, numbers: Mapping[s
         Measure.TRAINING: ("margin",),
         Measure.CONTRAST: ("margin", "rounds"),
         Measure.CONSISTENCY: ("ceiling", "rounds", "block"),
+        Measure.SEARCH: ("ceiling", "rounds", "minutes"),
     }[measure]
     for key in needed:
         if key not in numbers:
@@ -272,6 +275,8 @@ def _numbers(numbers: Mapping[str, Node]) -> dict[str, Any]:
     for key in ("seeds", "block"):
         if key in numbers:
             found[key] = numbers[key].integer(1, 100)
+    if "minutes" in numbers:
+        found["minutes"] = numbers["minutes"].number(0.01, 10_000)
     if "weight" in numbers:
         found["weight"] = numbers["weight"].number(0.001, 1000)
     return found
