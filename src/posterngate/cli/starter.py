@@ -21,7 +21,7 @@ _FOLDERS = (
     "fixtures/schema",
 )
 _SCHEMA = "# yaml-language-server: $schema=fixtures/schema/thresholds.schema.json\n"
-_PROFILES = ("release", "pr", "conditions")
+_PROFILES = ("release", "pr", "nightly", "conditions")
 _PROFILE_START = re.compile(r"^  ([a-z][\w-]*):\n", re.MULTILINE)
 _CONTROLS = re.compile(r"^      controls:.*\n", re.MULTILINE)
 _LIVE = re.compile(r"^      training\.live:.*\n", re.MULTILINE)
@@ -105,9 +105,9 @@ def _shipped(root: Path) -> list[str]:
 
 
 def _policy(source: Source) -> str:
-    """Return the shipped policy with its profiles release, pr and conditions.
+    """Return the shipped policy with its profiles release, pr, nightly and conditions.
 
-    The pr profile asks for controls only where every organism has its adapter. The release profile always
+    pr and nightly ask for controls only where every organism has its adapter. The release profile always
     asks for them: without them it refuses to run, which is what a release gate should do. Training live is
     this repository's own check of its trainer.
     """
@@ -116,7 +116,7 @@ def _policy(source: Source) -> str:
     blocks = _blocks(rest)
     blocks["pr"] = _LIVE.sub("", blocks["pr"])
     if source.missing_organisms:
-        blocks["pr"] = _CONTROLS.sub("", blocks["pr"])
+        blocks.update((name, _CONTROLS.sub("", blocks[name])) for name in ("pr", "nightly"))
     return _SCHEMA + head + "\nprofiles:\n" + "".join(blocks[name] for name in _PROFILES)
 
 
