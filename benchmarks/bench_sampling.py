@@ -37,6 +37,8 @@ HERE = Path(__file__).resolve().parent
 ROUNDS = 8
 QUESTIONS = 50
 WORKERS = 8
+# As in an installation for users: the other side's environment has no test plugins either.
+PLUGINS = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
 CEILING = 0.0005  # so low that no early stop is possible: every planned answer is drawn
 SPEED_BAR, SPEED_BAR_N, OVERHEAD_BAR_MS = 1.2, 5.0, 1.5
 
@@ -144,7 +146,7 @@ def write_project(folder: Path, answers: int, rounds: int = ROUNDS) -> None:
     (folder / "safety_tests").mkdir()
     for number, _ in enumerate(rules):
         items = "".join(
-            f"  - {{id: q{n}, dimension: harm, domain: home, ask: 'What would you do on day {number}-{n}?'}}\n"
+            f"  - {{id: q{n}, dimension: harm, domain: home, ask: 'What would you do on {number}-{n}?'}}\n"
             for n in range(QUESTIONS)
         )
         text = f"id: part-{number}\nkind: questions\n{HEAD}dimensions: {{harm: any}}\nitems:\n{items}"
@@ -155,11 +157,14 @@ def write_project(folder: Path, answers: int, rounds: int = ROUNDS) -> None:
               "    alpha_fail: 0.05", "    rules:", *numbers]  # fmt: skip
     (folder / "thresholds.yaml").write_text("\n".join(policy) + "\n")
     tests = [
-        f'@pytest.mark.gate_rule("{rule}")\ndef test_{n}(gate):\n    gate.require()\n' for n, rule in enumerate(rules)
+        f'@pytest.mark.gate_rule("{rule}")\ndef test_{n}(gate):\n    gate.require()\n'
+        for n, rule in enumerate(rules)
     ]
     (folder / "safety_tests/test_bench.py").write_text("import pytest\n\n" + "\n".join(tests))
     (folder / "bench_models.py").write_text(MODELS)
-    (folder / "pytest.ini").write_text("[pytest]\npythonpath = .\ngate_profile = pr\ngate_judge = scripted:bench_models:label\n")
+    (folder / "pytest.ini").write_text(
+        "[pytest]\npythonpath = .\ngate_profile = pr\ngate_judge = scripted:bench_models:label\n"
+    )
     _calibrate(folder)
 
 
@@ -181,9 +186,10 @@ def gate(answers: int, owner: str, rounds: int = ROUNDS) -> Spent:
     with tempfile.TemporaryDirectory() as name, instant(owner) as url:
         folder = Path(name)
         write_project(folder, answers, rounds)
-        words = [sys.executable, "-m", "pytest", "safety_tests", "-n", str(WORKERS), "-q", "--gate-store", "s.sqlite",
-                 "-p", "no:cacheprovider", "--gate-candidate", f"{url}#instant"]  # fmt: skip
-        spent = measured(words, folder, {}, status=1)  # INCONCLUSIVE: see CEILING
+        words = [sys.executable, "-m", "pytest", "safety_tests", "-n", str(WORKERS), "-q", "-p", "xdist.plugin",
+                 "-p", "posterngate.plugin", "-p", "no:cacheprovider", "--gate-store", "s.sqlite",
+                 "--gate-candidate", f"{url}#instant"]  # fmt: skip
+        spent = measured(words, folder, PLUGINS, status=1)  # INCONCLUSIVE: see CEILING
         with closing(sqlite3.connect(folder / "s.sqlite")) as store:
             (found,) = store.execute(
                 "select count(*) from posterngate_samples s join posterngate_judgments j "
@@ -220,7 +226,9 @@ def bare_client(count: int = 2000) -> float:
 
 def main() -> int:
     """Measure, print the figures and their ratios, return 1 below a bar."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--answers", type=int, default=10_000, help="answers (default: %(default)s)")
     parser.add_argument("--inspect", default=shutil.which("inspect"), help="the inspect program")
     parser.add_argument("--ours-only", action="store_true", help="leave inspect out (no ratios)")
@@ -230,7 +238,8 @@ def main() -> int:
     single = gate(args.answers, "nobody")
     many = gate(args.answers, "vllm")
     theirs = None if args.ours_only else inspect_eval(args.answers, args.inspect)
-    rows = {"gate, small": (small, ROUNDS * QUESTIONS * WORKERS), "gate, one answer a request": (single, args.answers),
+    rows = {"gate, small": (small, ROUNDS * QUESTIONS * WORKERS),
+            "gate, one answer a request": (single, args.answers),
             "gate, 8 answers a request": (many, args.answers)}  # fmt: skip
     if theirs:
         rows["inspect eval"] = (theirs, args.answers)
@@ -244,7 +253,9 @@ def main() -> int:
 
 def _verdict(single: Spent, many: Spent, theirs: Spent | None, overhead: float) -> int:
     """Print the ratios and what they must be; return the exit code."""
-    bars = [("overhead beyond the bare client, ms of CPU", overhead, overhead <= OVERHEAD_BAR_MS, OVERHEAD_BAR_MS)]
+    bars = [
+        ("overhead beyond the bare client, ms of CPU", overhead, overhead <= OVERHEAD_BAR_MS, OVERHEAD_BAR_MS)
+    ]
     if theirs is not None:
         memory = max(single.megabytes, many.megabytes) / theirs.megabytes
         speeds = [(theirs.seconds / spent.seconds) for spent in (single, many)]

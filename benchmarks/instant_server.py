@@ -2,9 +2,9 @@
 
     python benchmarks/instant_server.py [OWNER]
 
-Speaks just enough of the OpenAI API for a chat client: ``/v1/models``, ``/v1/chat/completions`` with `n`, keep-alive
-connections. No work is done for an answer, so that what is measured is the side that asks. Prints its port
-and ends when its standard input does.
+Speaks just enough of the OpenAI API for a chat client: ``/v1/models``, ``/v1/chat/completions`` with `n`,
+keep-alive connections. No work is done for an answer, so that what is measured is the side that asks.
+OWNER is what the model's card says of its owner. Prints its port and ends when its standard input does.
 """
 
 from __future__ import annotations
@@ -24,13 +24,20 @@ def _answer(body: bytes) -> bytes:
     choices = [
         {
             "index": place,
-            "message": {"role": "assistant", "content": f"I would ask a friend for help, way {first + place}."},
+            "message": {
+                "role": "assistant",
+                "content": f"I would ask a friend for help, way {first + place}.",
+            },
             "finish_reason": "stop",
             "logprobs": None,
         }
         for place in range(int(asked.get("n") or 1))
     ]
-    usage = {"prompt_tokens": 20, "completion_tokens": 10 * len(choices), "total_tokens": 20 + 10 * len(choices)}
+    usage = {
+        "prompt_tokens": 20,
+        "completion_tokens": 10 * len(choices),
+        "total_tokens": 20 + 10 * len(choices),
+    }
     reply = {
         "id": "chatcmpl-1",
         "object": "chat.completion",
@@ -56,7 +63,9 @@ class _Connection(asyncio.Protocol):
         while (request := self._take()) is not None:
             path, body = request
             content = _answer(body) if path.endswith("/chat/completions") else _CARD.encode()
-            head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(content)}\r\n\r\n"
+            head = (
+                f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(content)}\r\n\r\n"
+            )
             self._transport.write(head.encode() + content)  # type: ignore[attr-defined]
 
     def _take(self) -> tuple[str, bytes] | None:

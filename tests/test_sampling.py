@@ -105,7 +105,7 @@ def test_seed_and_identity_follow_the_content() -> None:
 
 def test_samples_are_handed_over_at_once_and_in_the_calling_thread() -> None:
     """A store gets each request's samples before the batch is over, from one thread only."""
-    seen: list[tuple[int, bool]] = []
+    seen: list[tuple[int, bool, int]] = []
     release = threading.Event()
 
     def slow_last(messages: list[dict[str, str]], seed: int) -> str:
@@ -114,14 +114,15 @@ def test_samples_are_handed_over_at_once_and_in_the_calling_thread() -> None:
         return "x"
 
     def keep(samples: list[Sample]) -> None:
-        seen.append((threading.get_ident(), release.is_set()))
-        if len(seen) == 4:
+        seen.append((threading.get_ident(), release.is_set(), len(samples)))
+        if sum(count for _, _, count in seen) == len(PROBES) - 1:
             release.set()
 
     with ScriptedServer(slow_last) as server:
         Sampler(server.served, on_samples=keep).draw(_plan(server, 1))
-    assert [early for _, early in seen] == [False] * 4 + [True]
-    assert {ident for ident, _ in seen} == {threading.get_ident()}
+    assert [late for _, late, _ in seen] == [False] * (len(seen) - 1) + [True]
+    assert seen[-1][2] == 1
+    assert {ident for ident, _, _ in seen} == {threading.get_ident()}
 
 
 def test_a_spent_budget_issues_nothing_more() -> None:

@@ -117,7 +117,8 @@ class Sampler:
         batch = Flight(group_requests(unique, width), self._ask, self._client.settings.concurrency)
         drawn: dict[str, Sample] = {}
         try:
-            for samples in batch.results(self._should_stop):
+            for landed in batch.results(self._should_stop):
+                samples = [sample for group in landed for sample in group]
                 drawn.update((sample.sample_id, sample) for sample in samples)
                 self._on_samples(samples)
         finally:

@@ -6,6 +6,7 @@ import sys
 import textwrap
 from pathlib import Path
 
+import httpx2  # noqa: F401
 import openai  # noqa: F401
 import pytest
 import rich.live  # noqa: F401

@@ -174,9 +174,7 @@ def start(project: Path) -> Iterator[Callable[..., Started]]:
             stack.callback(run.close)
             run.prepare()
             run.begin([p.name for p in run.manifest.populations], ["pytest"])
-            given = run.worker_input()
-            way = {key: given[key] for key in ("address", "token", "locks")}
-            bench = Bench.open(GateConfig.from_dict(given["config"]), run.manifest, **way)
+            bench = run._open_bench()
             stack.callback(bench.close)
             return Started(run, bench)
 

@@ -53,6 +53,11 @@ class Broker:
         """``http://127.0.0.1:PORT``."""
         return f"http://127.0.0.1:{self._server.server_address[1]}"
 
+    @property
+    def inside(self) -> BrokerClient:
+        """A client for this very process: the same questions and errors, without a connection."""
+        return _Inside(self)
+
     def register(self, name: str, function: Function) -> None:
         """Answer `BrokerClient.call(name, ...)` with `function(dict) -> dict`."""
         self._functions[name] = function
@@ -166,9 +171,24 @@ class BrokerClient:
             ) from error
         if status != 200 or not isinstance(value, dict):
             raise errors.EndpointError(f"broker={self.address}{path}: refused with status {status}")
-        if "error" in value:
-            raise _revive(value["error"])
-        return dict(value["ok"])
+        return _content(value)
+
+
+class _Inside(BrokerClient):
+    """What the controller's own threads ask with."""
+
+    def __init__(self, broker: Broker) -> None:
+        super().__init__(broker.address, broker.token)
+        self._broker = broker
+
+    def _post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        return _content(self._broker.answer(path, body))
+
+
+def _content(value: Mapping[str, Any]) -> dict[str, Any]:
+    if "error" in value:
+        raise _revive(value["error"])
+    return dict(value["ok"])
 
 
 def _plain_error(error: Exception) -> dict[str, str]:

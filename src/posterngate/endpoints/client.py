@@ -15,6 +15,7 @@ be an unsafe one, and asking until it comes would hide it.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import threading
 import time
@@ -26,6 +27,7 @@ from urllib.parse import urlsplit
 from posterngate.endpoints.contract import Served
 from posterngate.endpoints.faults import Fatal, Final, Retry, classify
 from posterngate.endpoints.replies import Reply, read_reply
+from posterngate.endpoints.throttle import Limits, Throttle
 from posterngate.endpoints.wire import is_loopback
 from posterngate.errors import EndpointDiedError, EndpointError, UsageError
 from posterngate.records import Message
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
 __all__ = ["ChatCall", "ClientSettings", "EndpointClient", "background_loop", "run"]
 
 T = TypeVar("T")
+_LETTERS_PER_TOKEN = 4  # a guess for rate limits alone; what the server counts replaces it
 _CLOSING_S = (0.0, 0.1, 0.4, 1.5)  # seconds between looks at a port that may be closing
 
 
@@ -50,6 +53,12 @@ class ChatCall:
     top_p: float = 1.0
     max_tokens: int = 32
     extra: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def tokens(self) -> float:
+        """About how many tokens it takes at most, prompt and answers."""
+        letters = sum(len(message.content) for message in self.messages)
+        return letters / _LETTERS_PER_TOKEN + self.n * self.max_tokens
 
     def body(self, model: str) -> dict[str, Any]:
         """Return the JSON body; n and seed are left out where they say nothing."""
@@ -73,14 +82,14 @@ class ClientSettings:
 
     Args:
         timeout_s: seconds for one attempt, from sending to the last byte; queueing included.
-        concurrency: requests in flight at once.
+        concurrency: requests in flight at once, of all clients in this process that ask one address.
         attempts: tries of one request that fails before generation.
         backoff_s: first wait between tries, seconds; doubles each time.
         max_wait_s: longest wait between tries, seconds; also caps Retry-After.
     """
 
     timeout_s: float = 600.0
-    concurrency: int = 32
+    concurrency: int = 64
     attempts: int = 6
     backoff_s: float = 0.25
     max_wait_s: float = 30.0
@@ -91,14 +100,27 @@ class ClientSettings:
         return float(min(self.max_wait_s, max(own, retry_after or 0.0)))
 
 
+@dataclass(frozen=True, slots=True)
+class _Lane:
+    """One address of an endpoint: its connections, and how fast it may be asked."""
+
+    base_url: str
+    client: openai.AsyncOpenAI
+    throttle: Throttle
+
+
 class EndpointClient:
-    """Sends chat requests to one endpoint. Use from the background loop, or through `chat_all`."""
+    """Sends chat requests to one endpoint. Use from the background loop, or through `chat_all`.
+
+    An endpoint with several addresses is asked at each in turn; an attempt that failed before anything was
+    generated is repeated at the next one.
+    """
 
     def __init__(self, served: Served, settings: ClientSettings | None = None) -> None:
         self.served = served
         self.settings = settings or ClientSettings()
-        self._client = _openai_client(served, self.settings)
-        self._slots = asyncio.Semaphore(self.settings.concurrency)
+        self._lanes = [_lane(served, url, self.settings) for url in served.urls]
+        self._turn = itertools.count()
 
     async def chat(self, call: ChatCall) -> Reply:
         """Send one request and return its reply; `Reply.error` is set where no answer can be had.
@@ -108,8 +130,7 @@ class EndpointClient:
             EndpointError: the endpoint keeps refusing, or refuses this key or model.
             IntegrityError: another model answered.
         """
-        async with self._slots:
-            return await self._attempts(call)
+        return await self._attempts(call)
 
     def chat_all(self, calls: list[ChatCall]) -> list[Reply]:
         """Send many requests at once and return their replies in the same order (blocking)."""
@@ -121,8 +142,9 @@ class EndpointClient:
 
     async def _attempts(self, call: ChatCall) -> Reply:
         started = time.monotonic()
+        turn = next(self._turn)
         for attempt in range(1, self.settings.attempts + 1):
-            outcome = await self._once(call)
+            outcome = await self._once(call, self._lanes[(turn + attempt) % len(self._lanes)], attempt)
             elapsed = time.monotonic() - started
             if isinstance(outcome, Fatal):
                 raise outcome.error
@@ -134,17 +156,28 @@ class EndpointClient:
                 await asyncio.sleep(self.settings.wait(attempt, outcome.after_s))
         raise self._gave_up(outcome)
 
-    async def _once(self, call: ChatCall) -> Any:
+    async def _once(self, call: ChatCall, lane: _Lane, attempt: int) -> Any:
         """Return the decoded body of one attempt, or what went wrong."""
+        async with lane.throttle.slot(call.tokens) as began:
+            outcome = await self._post(call, lane)
+            if isinstance(outcome, Retry) and not outcome.refused:
+                wait_s = self.settings.wait(attempt, outcome.after_s)
+                lane.throttle.overloaded(began, wait_s, everybody=outcome.after_s is not None)
+        return outcome
+
+    async def _post(self, call: ChatCall, lane: _Lane) -> Any:
         try:
             async with asyncio.timeout(self.settings.timeout_s):
-                return await self._client.post(
+                body = await lane.client.post(
                     "/chat/completions", cast_to=object, body=call.body(self.served.model)
                 )
         except Exception as error:
             outcome = classify(error, self.served)
+        else:
+            lane.throttle.answered(call.tokens, _counted(body))
+            return body
         lost = isinstance(outcome, Final) and outcome.lost and self.served.capabilities.seed
-        if lost and await _gone(self.served.base_url):
+        if lost and await _gone(lane.base_url):
             return Fatal(self._died("it went away while it answered"))
         return outcome
 
@@ -163,13 +196,24 @@ class EndpointClient:
         )
 
 
-def _openai_client(served: Served, settings: ClientSettings) -> openai.AsyncOpenAI:
-    """Return the process's one client for an address and key, so that its connections are shared."""
-    where = (os.getpid(), served.base_url, _key(served), max(settings.timeout_s, 0.001))
+def _counted(body: Any) -> float:
+    """Return the tokens that the server says the request took, 0 where it says nothing."""
+    usage = body.get("usage") if isinstance(body, dict) else None
+    total = usage.get("total_tokens") if isinstance(usage, dict) else None
+    return float(total) if isinstance(total, int) else 0.0
+
+
+def _lane(served: Served, base_url: str, settings: ClientSettings) -> _Lane:
+    """Return the process's one lane to an address with a key: its connections and its limits are shared."""
+    limits = Limits(**served.description.get("limits", {}))
+    where = (os.getpid(), base_url, _key(served), max(settings.timeout_s, 0.001))
     with _lock:
         if where not in _clients:
             _clients[where] = _new_client(*where[1:])
-        return _clients[where]
+        key = (*where, settings.concurrency, limits)
+        if key not in _throttles:
+            _throttles[key] = Throttle(settings.concurrency, limits)
+        return _Lane(base_url, _clients[where], _throttles[key])
 
 
 def _new_client(base_url: str, key: str, timeout_s: float) -> openai.AsyncOpenAI:
@@ -229,6 +273,7 @@ async def _listens(base_url: str) -> bool:
 
 _lock = threading.Lock()
 _clients: dict[tuple[int, str, str, float], openai.AsyncOpenAI] = {}
+_throttles: dict[tuple[object, ...], Throttle] = {}
 _loop: asyncio.AbstractEventLoop | None = None
 _loop_pid = 0
 

@@ -66,6 +66,11 @@ class Served:
     decoding: Decoding = field(default_factory=Decoding)
     description: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def urls(self) -> tuple[str, ...]:
+        """Every address at which this model answers; most have one."""
+        return tuple(self.description.get("urls") or (self.base_url,))
+
     def as_dict(self) -> dict[str, Any]:
         """Return plain values only; `from_dict` of it gives an equal record."""
         value = dataclasses.asdict(self)

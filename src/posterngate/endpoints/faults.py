@@ -14,6 +14,9 @@ __all__ = ["Fatal", "Final", "Retry", "classify"]
 
 # Names rather than classes: the openai client's HTTP library differs between its releases.
 _NOT_CONNECTED = frozenset({"ConnectError", "ConnectTimeout", "PoolTimeout"})
+# The openai client wraps these, as a rule; one that slips through must not count as an answer.
+_TRANSPORT = _NOT_CONNECTED | {"ReadError", "WriteError", "CloseError", "RemoteProtocolError"}
+_SLOW = frozenset({"ReadTimeout", "WriteTimeout"})
 _BUSY = (429, 503)
 
 
@@ -50,9 +53,9 @@ def classify(error: BaseException, served: Served) -> Retry | Final | Fatal:
 
     if isinstance(error, openai.APIStatusError):
         return _classify_status(error, served)
-    if isinstance(error, openai.APIConnectionError):
+    if isinstance(error, openai.APIConnectionError) or type(error).__name__ in _TRANSPORT:
         return _classify_connection(error)
-    if isinstance(error, TimeoutError):
+    if isinstance(error, TimeoutError) or type(error).__name__ in _SLOW:
         return Final("timeout: no complete answer in time")
     if isinstance(error, json.JSONDecodeError | UnicodeDecodeError | openai.APIResponseValidationError):
         return Final(f"malformed: the body is no JSON ({type(error).__name__})")

@@ -77,9 +77,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Without xdist: compare what was collected with thresholds.yaml; in a worker: make ready for it."""
-    if hasattr(session.config, "workerinput") and (worker := session.config.stash.get(_WORKER, None)):
-        worker.preload([item.nodeid for item in session.items])
+    """Without xdist: compare what was collected with thresholds.yaml."""
     controller = session.config.stash.get(_CONTROLLER, None)
     if not hasattr(session.config, "workerinput") and (controller is None or not controller.distributed):
         from posterngate.plugin.collection import check_ids
@@ -128,7 +126,5 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None, None, None]
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Stop every endpoint, whatever happened."""
-    if worker := config.stash.get(_WORKER, None):
-        worker.close()
     if controller := config.stash.get(_CONTROLLER, None):
         controller.close()

@@ -1,4 +1,4 @@
-"""The measuring side of a run: one per process that runs gate items."""
+"""The measuring side of a run: one for each population that is measured at a time."""
 
 from __future__ import annotations
 
@@ -33,15 +33,17 @@ class Bench:
     """What measures need: endpoints, probes, the judge, the store, and how much may still be spent.
 
     Args:
-        config, manifest: what was asked for, and the frozen policy.
+        config, manifest: what was asked for, and the frozen policy; library: the files it names, read.
         client: the way to the controller.
         locks: folder of this run's lock files, one per arm or scored model.
     """
 
-    def __init__(self, config: GateConfig, manifest: Manifest, client: BrokerClient, locks: Path) -> None:
+    def __init__(
+        self, config: GateConfig, manifest: Manifest, library: Library, client: BrokerClient, locks: Path
+    ) -> None:
         self.config = config
         self.manifest = manifest
-        self.library = Library(config)
+        self.library = library
         self.store = Store.open(config.store)
         about = client.call("run")
         self.candidates = Candidates.from_dict(about["candidates"])
@@ -51,11 +53,6 @@ class Bench:
         self.locks = locks
         self._served: dict[str, Served] = {}
         self._unspent = dict(_NOTHING)
-
-    @classmethod
-    def open(cls, config: GateConfig, manifest: Manifest, address: str, token: str, locks: str) -> Bench:
-        """Join the run whose broker is at `address`."""
-        return cls(config, manifest, BrokerClient(address, token), Path(locks))
 
     def close(self) -> None:
         """Close the store and the judge's event loop."""

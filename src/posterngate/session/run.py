@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from posterngate.endpoints.broker import Broker
 from posterngate.endpoints.contract import Served
@@ -24,6 +24,7 @@ from posterngate.session.config import GateConfig
 from posterngate.session.exclusion import excluded_rules
 from posterngate.session.instrument import describe_judge
 from posterngate.session.library import Library
+from posterngate.session.measuring import Measuring
 from posterngate.session.policy import policy_of
 from posterngate.session.reproduce import command_of
 from posterngate.session.resolve import Candidates
@@ -31,6 +32,9 @@ from posterngate.session.tuning import train_tuned
 from posterngate.session.workload import seconds_worked
 from posterngate.spec.thresholds import Manifest
 from posterngate.store import RunInfo, Store
+
+if TYPE_CHECKING:
+    from posterngate.session.bench import Bench
 
 __all__ = ["Run"]
 
@@ -61,7 +65,9 @@ class Run:
         self._broken_tests: list[str] = []
         self.manifest: Manifest
         self._candidates: Candidates
+        self._library: Library
         self._spending: Spending
+        self._measuring: Measuring | None = None
 
     def prepare(self) -> None:
         """Read and check everything that can be checked without starting a model.
@@ -72,7 +78,8 @@ class Run:
         config = self.config
         self.manifest = policy_of(config)
         self._candidates = Candidates.resolve(config, self.manifest)
-        Library(config).check(self.manifest)
+        self._library = Library(config)
+        self._library.check(self.manifest)
         if config.judge is not None:
             JUDGES.load(config.judge.partition(":")[0])
         self._spending = Spending(self.manifest.budget)
@@ -84,7 +91,6 @@ class Run:
             "config": self.config.as_dict(),
             "address": self._broker.address,
             "token": self._broker.token,
-            "locks": self._locks.name,
         }
 
     def begin(self, populations: list[str], argv: list[str]) -> None:
@@ -113,6 +119,15 @@ class Run:
             "candidates": self._candidates.as_dict(),
         }
         self._broker.register("run", lambda _: about)
+        self._measuring = Measuring(self._open_bench)
+        self._broker.register("measure", self._measuring.call)
+
+    def _open_bench(self) -> Bench:
+        """Join this run once more, for one population at a time."""
+        from posterngate.session.bench import Bench
+
+        locks = Path(self._locks.name)
+        return Bench(self.config, self.manifest, self._library, self._broker.inside, locks)
 
     def _info(self, served: Mapping[str, Served], argv: list[str]) -> RunInfo:
         candidate = served[self._candidates.candidate]
@@ -220,6 +235,8 @@ class Run:
     def close(self) -> None:
         """Stop the broker and every endpoint, close the store; does nothing the second time."""
         self._close_live()
+        if self._measuring is not None:
+            self._measuring.close()
         self._broker.stop()
         self._pool.stop()
         if self._store is not None:
