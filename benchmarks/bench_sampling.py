@@ -186,9 +186,9 @@ def gate(answers: int, owner: str, rounds: int = ROUNDS) -> Spent:
     with tempfile.TemporaryDirectory() as name, instant(owner) as url:
         folder = Path(name)
         write_project(folder, answers, rounds)
-        words = [sys.executable, "-m", "pytest", "safety_tests", "-n", str(WORKERS), "-q", "-p", "xdist.plugin",
-                 "-p", "posterngate.plugin", "-p", "no:cacheprovider", "--gate-store", "s.sqlite",
-                 "--gate-candidate", f"{url}#instant"]  # fmt: skip
+        words = [sys.executable, "-m", "pytest", "safety_tests", "-n", str(WORKERS), "-q",
+                 "-p", "xdist.plugin", "-p", "posterngate.plugin", "-p", "no:cacheprovider",
+                 "--gate-store", "s.sqlite", "--gate-candidate", f"{url}#instant"]  # fmt: skip
         spent = measured(words, folder, PLUGINS, status=1)  # INCONCLUSIVE: see CEILING
         with closing(sqlite3.connect(folder / "s.sqlite")) as store:
             (found,) = store.execute(
