@@ -22,7 +22,6 @@ import numpy as np
 from posterngate import stats
 from posterngate.gate import Arm, Measured, measure_all
 from posterngate.records import Estimate, Measure, Plan, Rule
-from posterngate.session.bench import Bench
 from posterngate.session.config import GateConfig
 from posterngate.session.measures.control import EXPECTED, control_arm
 from posterngate.session.measures.rate import plan_of, rate_arm
@@ -48,8 +47,7 @@ def main() -> int:
     try:
         run.prepare()
         run.begin([population.name for population in run.manifest.populations], sys.argv)
-        given = run.worker_input()
-        bench = Bench.open(config, run.manifest, given["address"], given["token"], given["locks"])
+        bench = run.open_bench()
         result = resample(bench, args.factor, args.seeds)
         bench.close()
     finally:

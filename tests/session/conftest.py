@@ -174,7 +174,7 @@ def start(project: Path) -> Iterator[Callable[..., Started]]:
             stack.callback(run.close)
             run.prepare()
             run.begin([p.name for p in run.manifest.populations], ["pytest"])
-            bench = run._open_bench()
+            bench = run.open_bench()
             stack.callback(bench.close)
             return Started(run, bench)
 

@@ -61,18 +61,16 @@ def run(args: argparse.Namespace) -> int:
         UsageError: an argument, the policy or the training file breaks its rule.
         EndpointError: a model could not be started or is gone.
     """
-    from posterngate.session.bench import Bench
     from posterngate.session.hunting import HuntOptions, carry_out
     from posterngate.session.run import Run
 
     arm = args.arm or ("data" if args.training_data else "weights")
     options = HuntOptions(arm, **_budget(args.budget), without=tuple(args.without), record=not args.no_record)
-    config = _config(args)
-    started = Run(config)
+    started = Run(_config(args))
     try:
         started.prepare()
         started.begin([], ["hunt", *sys.argv[2:]])
-        bench = Bench.open(config, started.manifest, **_way(started))
+        bench = started.open_bench()
         try:
             report = carry_out(bench, options, _say, on_verdict=lambda verdict: _account(started, verdict))
         finally:
@@ -88,11 +86,6 @@ def _account(started: Any, verdict: Verdict) -> None:
     """Hand a confirming verdict to the run. Its other rules stay unmeasured, so that it is never green."""
     name = f"hunt[{verdict.population}]"
     started.add_report(name, verdict.as_dict(), failed=False)
-
-
-def _way(started: Any) -> dict[str, str]:
-    given = started.worker_input()
-    return {key: given[key] for key in ("address", "token", "locks")}
 
 
 def _config(args: argparse.Namespace) -> GateConfig:

@@ -119,11 +119,11 @@ class Run:
             "candidates": self._candidates.as_dict(),
         }
         self._broker.register("run", lambda _: about)
-        self._measuring = Measuring(self._open_bench)
+        self._measuring = Measuring(self.open_bench)
         self._broker.register("measure", self._measuring.call)
 
-    def _open_bench(self) -> Bench:
-        """Join this run once more, for one population at a time."""
+    def open_bench(self) -> Bench:
+        """Join this begun run once more, for one population at a time; the caller closes it."""
         from posterngate.session.bench import Bench
 
         locks = Path(self._locks.name)
