@@ -22,6 +22,7 @@ import numpy as np
 from posterngate import stats
 from posterngate.gate import Arm, Measured, measure_all
 from posterngate.records import Estimate, Measure, Plan, Rule
+from posterngate.session.bench import Bench
 from posterngate.session.config import GateConfig
 from posterngate.session.measures.control import EXPECTED, control_arm
 from posterngate.session.measures.rate import plan_of, rate_arm
