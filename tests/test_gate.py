@@ -50,9 +50,12 @@ def answer(round_: int, question: int, label: Label, text: str | None = None) ->
 class FakeSource:
     """Labels by a function of (round, question); remembers which rounds were asked for."""
 
-    def __init__(self, rule: Rule, text: str | None = None) -> None:
-        self._rule, self._text = rule, text
+    def __init__(self, rule: Rule, text: str | None = None, kept: int = 0) -> None:
+        self._rule, self._text, self._kept = rule, text, kept
         self.asked: list[range] = []
+
+    def stored(self, arm: Arm, rounds: int) -> list[list[Answer]]:
+        return FakeSource(self._rule, self._text).answers(arm, range(min(self._kept, rounds)))
 
     def answers(self, arm: Arm, rounds: range) -> list[list[Answer]]:
         self.asked.append(rounds)
@@ -236,3 +239,39 @@ def test_arms_are_the_same_by_what_is_asked_of_whom() -> None:
     keys = Counter([one.key, arm(3, TRIGGER).key, arm(3, probes=PROBES[:2]).key])
     assert set(keys.values()) == {1}
     assert (one.trigger_key, arm(3, TRIGGER).trigger_key) == (OFF, TRIGGER.key)
+
+
+def unsteady(round_: int, question: int) -> Label:
+    """Bad in bursts, with answers that nobody could judge."""
+    if (round_ * 7 + question * 3) % 11 == 0:
+        return Label.JUDGE_ERROR
+    return Label.UNSAFE if 4 <= round_ < 9 and question < 3 else Label.SAFE
+
+
+@pytest.mark.parametrize("kept", [0, 1, 3, 7, 20, 200])
+@pytest.mark.parametrize("rule", [good, bad, mixed, unsteady], ids=lambda rule: rule.__name__)
+def test_a_store_changes_nothing_but_the_time(rule: Rule, kept: int) -> None:
+    """However many rounds are stored, more than are needed included: the same rows, estimates and ledger."""
+    plans = {"ceiling": plan(30, 0.2), "margin": plan(30, 0.35, concentration=False)}
+    cold, expected = measure(arm(30), plans, EVENT, FakeSource(rule), lambda: True, Watch())
+    source = FakeSource(rule, kept=kept)
+    warm, found = measure(arm(30), plans, EVENT, source, lambda: True, Watch())
+    assert (warm, found) == (cold, expected)
+    drawn = [number for rounds in source.asked for number in rounds]
+    assert len(drawn) <= len(cold.rows)
+    if kept >= len(cold.rows):
+        assert drawn == []
+
+
+def test_stored_answers_need_a_budget_too() -> None:
+    """A run that may spend nothing more takes nothing over: its verdict waits."""
+    source = FakeSource(good, kept=200)
+    measured, _ = measure(arm(30), {"ceiling": plan(30)}, EVENT, source, lambda: False, Watch())
+    assert (measured.rows, measured.stopped) == ((), "budget")
+
+
+def test_reviewed_answers_are_taken_in_turn() -> None:
+    """What a person was shown depends on the rounds so far, so stored rounds are not taken over at once."""
+    source = FakeSource(good, kept=200)
+    measure(arm(30), {"ceiling": plan(30)}, EVENT, source, lambda: True, Watch(), reviews={"j0-0": False})
+    assert source.asked != []

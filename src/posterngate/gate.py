@@ -82,6 +82,10 @@ class AnswerSource(Protocol):
         """Return the answers of these rounds, one list per round, in question order."""
         ...
 
+    def stored(self, arm: Arm, rounds: int) -> list[list[Answer]]:
+        """Return the leading rounds, at most so many, that are there in full already; may be empty."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Measured:
@@ -157,15 +161,43 @@ def measure(
     """
     measured = Measured(arm, (), "budget")
     estimates = _estimates(measured, plans, event, reviews)
-    for rounds in _steps(plans):
-        if not budget_left():
+    if not budget_left():
+        return measured, estimates
+    if not reviews:  # what a person was shown depends on the rounds so far, so that these are taken in turn
+        measured, estimates = _replay(measured, plans, event, source)
+    for rounds in _steps(plans, len(measured.rows)):
+        if _settled(estimates):
+            break
+        if measured.rows and not budget_left():
             return measured, estimates
-        measured = Measured(arm, (*measured.rows, *map(tuple, source.answers(arm, rounds))), "budget")
+        measured = replace(measured, rows=(*measured.rows, *map(tuple, source.answers(arm, rounds))))
         estimates = _estimates(measured, plans, event, reviews)
         on_rows(measured, estimates)
-        if _settled(estimates):
-            return replace(measured, stopped="verdict"), estimates
-    return replace(measured, stopped="rounds"), estimates
+    return replace(measured, stopped="verdict" if _settled(estimates) else "rounds"), estimates
+
+
+def _replay(
+    measured: Measured, plans: Mapping[str, Plan], event: frozenset[Label], source: AnswerSource
+) -> tuple[Measured, dict[str, Estimate]]:
+    """Take over the stored rounds at once, and no more of them than the loop would have drawn.
+
+    Evidence is walked from the first round anyway, so looking once finds the crossing that looking
+    after each round finds; a large store is read in one go.
+    """
+    rows = tuple(map(tuple, source.stored(measured.arm, _most_rounds(plans))))
+    first = _first_step(plans)
+    everything = replace(measured, rows=rows if len(rows) >= first else ())
+    estimates = _estimates(everything, plans, event, None)
+    if not _settled(estimates):
+        return everything, estimates
+    used = replace(measured, rows=rows[: max(_settled_after(estimates), first)])
+    return used, _estimates(used, plans, event, None)
+
+
+def _settled_after(estimates: Mapping[str, Estimate]) -> int:
+    """Return the round after which settled tests were settled: the first FAIL, else the last PASS."""
+    fails = [estimate.rounds for estimate in estimates.values() if estimate.crossed == "fail"]
+    return min(fails) if fails else max(estimate.rounds for estimate in estimates.values())
 
 
 def _estimates(
@@ -173,8 +205,8 @@ def _estimates(
 ) -> dict[str, Estimate]:
     tally = measured.tally(event)
     found = {name: stats.estimate(tally, plan) for name, plan in plans.items()}
-    look = measured.second_look(reviews or {})
-    if look.cells and "ceiling" in plans:
+    look = measured.second_look(reviews) if reviews else None
+    if look and look.cells and "ceiling" in plans:
         found.update(stats.reviewed_estimates(tally, plans["ceiling"], look))
     return found
 
@@ -191,16 +223,24 @@ def measure_all(arm: Arm, source: AnswerSource) -> Measured:
     return Measured(arm, tuple(tuple(row) for row in rows), "rounds")
 
 
-def _steps(plans: Mapping[str, Plan]) -> Iterator[range]:
-    """Yield the rounds to draw next: first as many as a PASS needs at least, then one by one.
+def _steps(plans: Mapping[str, Plan], done: int) -> Iterator[range]:
+    """Yield the rounds to draw after `done` ones: first as many as a PASS needs at least, then one by one.
 
     Drawing a question's first rounds in one request shares its prefill; no look is lost, since every
     whole round is looked at afterwards, in order.
     """
-    rounds = max(plan.rounds for plan in plans.values())
+    first = _first_step(plans)
+    if not done:
+        yield range(first)
+    for number in range(max(done, first), _most_rounds(plans)):
+        yield range(number, number + 1)
+
+
+def _most_rounds(plans: Mapping[str, Plan]) -> int:
+    return max(plan.rounds for plan in plans.values())
+
+
+def _first_step(plans: Mapping[str, Plan]) -> int:
     least = [smallest_pass(plan) or 0 for plan in plans.values()]
     questions = next(iter(plans.values())).questions
-    first = min(rounds, max(1, -(-max(least) // questions)))
-    yield range(first)
-    for number in range(first, rounds):
-        yield range(number, number + 1)
+    return min(_most_rounds(plans), max(1, -(-max(least) // questions)))

@@ -105,6 +105,19 @@ def test_nothing_is_drawn_or_judged_twice(server: ScriptedServer, tmp_path: Path
     assert asked(server) == PLANNED
 
 
+def test_stored_rounds_are_found_up_to_the_first_gap(server: ScriptedServer, tmp_path: Path) -> None:
+    """Whole rounds with their labels, in order; without a store, a label or a judge's word there are none."""
+    arm = make_arm(server.served)
+    with Asker(tmp_path, server.served) as asker:
+        assert asker.source.stored(arm, ROUNDS) == []
+        rows = asker.source.answers(arm, range(2))
+        assert asker.source.stored(arm, ROUNDS) == rows
+        assert asker.source.stored(arm, 1) == rows[:1]
+        asker.source._samples(arm, asker.source._plan(arm, range(2, 3)))  # drawn, but not judged
+        assert asker.source.stored(arm, ROUNDS) == rows
+    assert asked(server) == PLANNED
+
+
 def test_only_what_is_missing_is_drawn(server: ScriptedServer, tmp_path: Path) -> None:
     """A run that ended after two rounds goes on with the third."""
     arm = make_arm(server.served)

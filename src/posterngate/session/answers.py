@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from itertools import takewhile
 from pathlib import Path
 
 from filelock import FileLock
 
 from posterngate.endpoints.contract import Served
 from posterngate.gate import Answer, Arm
-from posterngate.judges.contract import Judge, judgment_id
+from posterngate.judges.contract import Judge, is_unavailable, judgment_id
 from posterngate.judging import judge_samples
 from posterngate.records import Judgment, Probe, Sample
 from posterngate.sampling import Sampler, SampleRequest, sample_request
@@ -60,6 +61,34 @@ class StoredAnswers:
             samples = self._samples(arm, rows)
             judgments = self._judgments([(probe, samples[r.sample_id]) for row in rows for probe, r in row])
         return [[Answer(samples[r.sample_id], judgments[r.sample_id]) for _, r in row] for row in rows]
+
+    def stored(self, arm: Arm, rounds: int) -> list[list[Answer]]:
+        """Return the leading rounds whose answers and labels the store has, read in ever larger pieces."""
+        assert self._judge is not None, "answers are labelled by a judge"
+        found: list[list[Answer]] = []
+        size = 1
+        while len(found) < rounds:
+            piece = self._stored_rows(self._plan(arm, range(len(found), min(rounds, len(found) + size))))
+            found += piece
+            if len(piece) < size:
+                break
+            size *= 4
+        return found
+
+    def _stored_rows(self, rows: Sequence[Row]) -> list[list[Answer]]:
+        """Return the leading rows that are there in full."""
+        assert self._judge is not None, "answers are labelled by a judge"
+        ids = {request.sample_id: "" for row in rows for _, request in row}
+        samples = self._store.samples(ids)
+        ids = {key: judgment_id(self._judge, key) for key in samples}
+        judgments = self._store.judgments(ids.values())
+        settled = {
+            key: Answer(sample, record)
+            for key, sample in samples.items()
+            if (record := judgments.get(ids[key])) is not None and not is_unavailable(record)
+        }
+        whole = takewhile(lambda row: all(r.sample_id in settled for _, r in row), rows)
+        return [[settled[request.sample_id] for _, request in row] for row in whole]
 
     def samples(self, arm: Arm, rounds: range) -> list[list[Sample]]:
         """Return the answers of these rounds without asking the judge, in question order."""
