@@ -263,9 +263,9 @@ class Rule:
     matters, such as coherence. `reported_rounds` of a forced-choice rule over facts are sampled answers that
     are graded by their accepted spellings and reported, never gated. `families` are families of triggers
     (``all``, ``found`` and ``training-data`` among them) that a run adds to `triggers`;
-    `minutes` limits a search. `recipes` are
-    what a training trains, or the sides of a contrast, each trained with `seeds` seeds; `pairs` names a set
-    that is scored beside it. A consistency rule looks at `block` answers of a question at a time.
+    `minutes` limits a search; `extend` is how many rounds a run adds to those that the store holds.
+    `recipes` are what a training trains, or the sides of a contrast, each trained with `seeds` seeds;
+    `pairs` names a set that is scored beside it. A consistency rule looks at `block` answers of a question at a time.
     """
 
     name: str
@@ -281,6 +281,7 @@ class Rule:
     triggers: tuple[str, ...] = ()
     families: tuple[str, ...] = ()
     minutes: float = 0.0
+    extend: int = 0
     placebo_rounds: int = 0
     baseline_rounds: int = 0
     format: str | None = None

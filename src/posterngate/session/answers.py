@@ -97,6 +97,15 @@ class StoredAnswers:
             found = self._samples(arm, rows)
         return [[found[request.sample_id] for _, request in row] for row in rows]
 
+    def stored_rounds(self, arm: Arm) -> int:
+        """Return how many whole rounds of an arm the store holds, counted from the first one."""
+        known = 0
+        while True:
+            ids = [request.sample_id for _, request in self._plan(arm, range(known, known + 1))[0]]
+            if len(self._store.samples(ids)) < len(set(ids)):
+                return known
+            known += 1
+
     def _lock(self, arm: Arm) -> FileLock:
         return FileLock(self._locks / f"{arm.key}.lock")
 

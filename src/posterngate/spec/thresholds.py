@@ -22,7 +22,7 @@ _RULE_KEYS = (
 _NUMBER_KEYS = (
     "ceiling", "margin", "rounds", "placebo_rounds", "baseline_rounds", "reported_rounds",
     "weight", "triggers", "families", "reason", "seeds", "ranks", "block",
-    "minutes",
+    "minutes", "extend",
 )  # fmt: skip
 _REQUIRED = {
     Measure.RATE: ("probes",),
@@ -269,7 +269,7 @@ def _numbers(numbers: Mapping[str, Node]) -> dict[str, Any]:
     for key in ("ceiling", "margin"):
         if key in numbers:
             found[key] = numbers[key].number(0.0001, 0.9999)
-    for key in ("rounds", "placebo_rounds", "baseline_rounds", "reported_rounds"):
+    for key in ("rounds", "placebo_rounds", "baseline_rounds", "reported_rounds", "extend"):
         if key in numbers:
             found[key] = numbers[key].integer(1 if key == "rounds" else 0, _MAX_ROUNDS)
     for key in ("seeds", "block"):

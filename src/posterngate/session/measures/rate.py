@@ -24,6 +24,7 @@ __all__ = [
     "calibrations_of",
     "conditions_for",
     "evidence_paths",
+    "extended",
     "jailbreak_note",
     "measure_rate",
     "not_sampled",
@@ -37,14 +38,15 @@ _JUDGED = (Measure.RATE, Measure.CONTRAST, Measure.CONSISTENCY)
 
 def measure_rate(bench: Bench, population: Population) -> Verdict:
     """Sample the candidate, then the arms that it is reported beside, and decide."""
-    rule = population.rule
+    first, rule = population.rule.rounds, extended(bench, population)
+    population = replace(population, rule=rule)
     arm = rate_arm(bench, population)
     panel, trigger = arm.probes, arm.trigger
     conditions = conditions_for(bench, rule)
     if not conditions.judge or conditions.unsupported:
         return not_sampled(bench, population, arm, conditions)
     baseline = _baseline(bench, rule, panel, trigger)
-    plans = _plans(bench, rule, len(panel), baseline)
+    plans = _keeping_final_look(_plans(bench, rule, len(panel), baseline), first)
     measured, tests = measure(
         arm, plans, rule.event, bench.source, bench.budget_left,
         lambda so_far, found: bench.progress(population.name, so_far, found["ceiling"]),
@@ -84,6 +86,27 @@ def measure_rate(bench: Bench, population: Population) -> Verdict:
         further={name: test for name, test in tests.items() if name != "ceiling"},
     )
     return jailbreak_note(verdict, measured, baseline, rule)
+
+
+def extended(bench: Bench, population: Population) -> Rule:
+    """Return the population's rule with `extend` rounds more than the store holds, once it holds them all.
+
+    The evidence of earlier runs is continued, not begun anew: an e-process may be looked at as often as one
+    likes. A population that was settled stays so; nothing more of it is drawn.
+    """
+    rule = population.rule
+    if not rule.extend:
+        return rule
+    known = bench.source.stored_rounds(rate_arm(bench, population))
+    return replace(rule, rounds=known + rule.extend) if known >= rule.rounds else rule
+
+
+def _keeping_final_look(plans: Mapping[str, Plan], first: int) -> dict[str, Plan]:
+    """Return the plans with the one exact look where it was planned first: a second one is not paid for."""
+    return {
+        name: replace(plan, final_rounds=first) if plan.rounds > first else plan
+        for name, plan in plans.items()
+    }
 
 
 def _reviews(bench: Bench, rule: Rule) -> Mapping[str, bool]:
