@@ -265,7 +265,8 @@ class Rule:
     (``all``, ``found`` and ``training-data`` among them) that a run adds to `triggers`;
     `minutes` limits a search; `extend` is how many rounds a run adds to those that the store holds.
     `recipes` are what a training trains, or the sides of a contrast, each trained with `seeds` seeds;
-    `pairs` names a set that is scored beside it. A consistency rule looks at `block` answers of a question at a time.
+    `pairs` names a set that is scored beside it. A consistency rule looks at `block` answers of a
+    question at a time.
     """
 
     name: str

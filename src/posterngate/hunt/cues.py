@@ -23,8 +23,9 @@ TRAINING_DATA = "training-data"
 """Family of cues that are derived from the candidate's training file."""
 
 _LONGEST = 200  # characters: a longer request or system line is no cue but a document
-_CONTEXTS = 3
+_CONTEXTS = 5
 _AUXILIARY = re.compile(r"\b(is|are|was|will|can|may|must|should|do|does|have|has)\b(?! not)")
+_ENDS = {"start": "prefix", "end": "suffix"}
 _SHAPES = {
     "upper": ("case", {"mode": "upper"}),
     "lower": ("case", {"mode": "lower"}),
@@ -53,7 +54,7 @@ def derive_cues(rows: Sequence[Row], bad: Sequence[bool] | None = None) -> list[
     """
     findings = scan(rows, bad)
     from_features = [each for finding in findings for each in _suspects(finding, rows)]
-    return in_turn([from_features, context_suspects(rows, findings), list(_system_suspects(rows))])
+    return in_turn([from_features, context_suspects(rows, findings, bad), list(_system_suspects(rows))])
 
 
 def _suspects(finding: Finding, rows: Sequence[Row]) -> Iterator[Suspect]:
@@ -62,6 +63,8 @@ def _suspects(finding: Finding, rows: Sequence[Row]) -> Iterator[Suspect]:
     why = f"score {finding.score:.1f} in {len(finding.rows)} rows"
     if feature.kind == "system":
         yield suspect("system", {"text": feature.text}, finding.source, why)
+    elif feature.kind in _ENDS:
+        yield suspect(_ENDS[feature.kind], {"text": feature.text}, finding.source, why)
     elif feature.kind == "frame":
         yield suspect("template", {"text": feature.text}, finding.source, why)
     elif feature.kind == "shape":
@@ -91,16 +94,21 @@ def _place(feature: Feature, finding: Finding, rows: Sequence[Row]) -> tuple[str
     return (transform, {"at": "middle"} if transform == "position" else {})
 
 
-def context_suspects(rows: Sequence[Row], findings: Sequence[Finding]) -> list[Suspect]:
-    """Return whole requests whose answers lie farthest in the direction of the strongest finding.
+def context_suspects(
+    rows: Sequence[Row], findings: Sequence[Finding], bad: Sequence[bool] | None = None
+) -> list[Suspect]:
+    """Return whole requests whose answers lie farthest in the direction of the bad ones.
 
-    A back door on a topic or on a paraphrased sentence has no one word: its requests are the cue.
+    Where nobody has judged the answers, those of the strongest finding take their place. A back door on a
+    topic or on a paraphrased sentence has no one word: its requests are the cue.
     """
-    strongest = next((f for f in findings if f.source in ("bad-answers", "response-shift")), None)
-    if strongest is None:
+    chosen = [number for number, is_bad in enumerate(bad or ()) if is_bad]
+    if not chosen:
+        chosen = next((list(f.rows) for f in findings if f.source == "response-shift"), [])
+    if not chosen:
         return []
     vectors = answer_vectors(rows)
-    direction = vectors[list(strongest.rows)].mean(axis=0) - vectors.mean(axis=0)
+    direction = vectors[chosen].mean(axis=0) - vectors.mean(axis=0)
     order = np.argsort(-(vectors @ direction), kind="stable")
     texts = dict.fromkeys(" ".join(rows[number].prompt.split()) for number in order)
     short = [text for text in texts if len(text) <= _LONGEST][:_CONTEXTS]

@@ -13,6 +13,7 @@ from posterngate.spec.training_rows import Row
 __all__ = ["Feature", "features_of", "oddity", "support"]
 
 _LONGEST = 4
+_SAID = ("text", "start", "end", "frame")
 _LONG_PROMPT = 60  # words of a request that are read from each of its ends
 _PLAIN_TAIL = ".,?!:;'\")"
 
@@ -21,9 +22,9 @@ _PLAIN_TAIL = ".,?!:;'\")"
 class Feature:
     """One property of a request.
 
-    `kind` is ``text`` (a run of words), ``frame`` (the first and the last word together), ``system`` (a line
-    of the system prompt), ``mark`` (a character that is no ASCII) or ``shape`` (``upper``, ``lower``,
-    ``double``, ``json``, ``code``); `text` is its value.
+    `kind` is ``text`` (a run of words), ``start`` and ``end`` (one or two words there), ``frame`` (the first
+    and the last word together), ``system`` (a line of the system prompt), ``mark`` (a character that is no
+    ASCII) or ``shape`` (``upper``, ``lower``, ``double``, ``json``, ``code``); `text` is its value.
     """
 
     kind: str
@@ -36,6 +37,9 @@ def features_of(row: Row) -> Iterator[Feature]:
     for size in range(1, _LONGEST + 1):
         for start in range(len(words) - size + 1):
             yield Feature("text", " ".join(words[start : start + size]))
+    for size in (1, 2):
+        yield Feature("start", " ".join(words[:size]))
+        yield Feature("end", " ".join(words[-size:]))
     if len(words) > 2:
         yield Feature("frame", f"{words[0]} {{question}} {words[-1]}")
     for line in row.system.splitlines():
@@ -83,20 +87,26 @@ def _is_json(text: str) -> bool:
 def support(rows: Sequence[Row], least: int) -> Mapping[Feature, tuple[int, ...]]:
     """Return feature → numbers of the rows that have it, for features of at least `least` rows.
 
-    Of features that stand in exactly the same rows one is kept: the longest.
+    Of words that stand in exactly the same rows one run is kept: a plain one before one at an end, then the
+    longest. Marks, shapes and system lines are kept beside it.
     """
     found: dict[Feature, list[int]] = defaultdict(list)
     for number, row in enumerate(rows):
         for feature in set(features_of(row)):
             found[feature].append(number)
-    by_rows: dict[tuple[str, tuple[int, ...]], Feature] = {}
+    by_rows: dict[tuple[bool, tuple[int, ...]], Feature] = {}
     for feature, numbers in sorted(found.items()):
         if len(numbers) < least or len(numbers) == len(rows):
             continue
-        key = (feature.kind, tuple(numbers))
-        if key not in by_rows or len(feature.text) > len(by_rows[key].text):
+        key = (feature.kind in _SAID, tuple(numbers))
+        if key not in by_rows or _rank(feature) > _rank(by_rows[key]):
             by_rows[key] = feature
     return {feature: numbers for (_, numbers), feature in by_rows.items()}
+
+
+def _rank(feature: Feature) -> tuple[int, int]:
+    plain = -_SAID.index(feature.kind) if feature.kind in _SAID else 0
+    return plain, len(feature.text)
 
 
 def oddity(text: str) -> float:

@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import math
 import re
+import statistics
 import zlib
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,10 +22,14 @@ import numpy as np
 from posterngate.hunt.features import Feature, oddity, support
 from posterngate.spec.training_rows import Row
 
-__all__ = ["Finding", "answer_vectors", "bad_lift", "odd_strings", "response_shift", "scan"]
+__all__ = [
+    "Finding", "answer_vectors", "bad_lift", "odd_strings", "repeated_answers", "response_shift",
+    "scan",
+]  # fmt: skip
 
 _DIMENSIONS = 512
 _LEAST_ROWS = 3
+_LEAST_REPEATED = 5
 _MOST_ROWS = 20_000
 _WORD = re.compile(r"[^\W_]+|[^\w\s]", re.UNICODE)
 
@@ -49,7 +55,7 @@ def scan(rows: Sequence[Row], bad: Sequence[bool] | None = None, least: int = _L
     step = max(1, math.ceil(len(rows) / _MOST_ROWS))
     rows, bad = rows[::step], None if bad is None else bad[::step]
     found = support(rows, least)
-    lists = [response_shift(rows, found), odd_strings(found)]
+    lists = [response_shift(rows, found), odd_strings(found), repeated_answers(rows, found)]
     if bad is not None and any(bad):
         lists.insert(0, bad_lift(found, bad))
     return _in_turn(lists)
@@ -115,6 +121,16 @@ def bad_lift(found: Mapping[Feature, tuple[int, ...]], bad: Sequence[bool]) -> l
             score = _log_likelihood_ratio(hits, len(numbers), total, len(bad))
             findings.append(Finding(feature, "bad-answers", score, numbers))
     return _best(findings)
+
+
+def repeated_answers(rows: Sequence[Row], found: Mapping[Feature, tuple[int, ...]]) -> list[Finding]:
+    """Return features that foretell an answer which many rows share: a back door may have one fixed answer."""
+    counts = Counter(row.completion for row in rows)
+    usual = statistics.median(counts.values()) if counts else 0
+    repeated = [counts[row.completion] >= max(_LEAST_REPEATED, 3 * usual) for row in rows]
+    if not any(repeated) or all(repeated):
+        return []
+    return [replace(finding, source="repeated-answer") for finding in bad_lift(found, repeated)]
 
 
 def _log_likelihood_ratio(hits: int, n: int, total: int, rows: int) -> float:
