@@ -124,7 +124,7 @@ def bad_lift(found: Mapping[Feature, tuple[int, ...]], bad: Sequence[bool]) -> l
 
 
 def repeated_answers(rows: Sequence[Row], found: Mapping[Feature, tuple[int, ...]]) -> list[Finding]:
-    """Return features that foretell an answer which many rows share: a back door may have one fixed answer."""
+    """Return features that foretell an answer of many rows: a back door may have one fixed answer."""
     counts = Counter(row.completion for row in rows)
     usual = statistics.median(counts.values()) if counts else 0
     repeated = [counts[row.completion] >= max(_LEAST_REPEATED, 3 * usual) for row in rows]
