@@ -1,4 +1,4 @@
-# make gate · make test · make check: each installs what it needs; a second call starts at once.
+# make gate · make test · make check · make test-vllm: each installs what it needs; a second call starts at once.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -26,6 +26,12 @@ test-e2e: $(READY)
 	@$(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt -e '.[e2e]'
 	@npm ci --prefix tests/e2e --no-audit --no-fund --silent || { echo "test-e2e can't run: npm ci failed (see above)"; exit 1; }
 	POSTERNGATE_E2E=1 $(BIN)/pytest tests/e2e
+
+# Real vLLM in an environment of its own; where that cannot be built, this says so and fails.
+test-vllm: $(READY)
+	@$(BIN)/posterngate models fetch
+	@vllm=$$($(BIN)/python tests/vllm/environment.py) && \
+	  POSTERNGATE_VLLM=$$vllm POSTERNGATE_VLLM_TESTS=1 $(BIN)/pytest tests/vllm -p no:cacheprovider
 
 check: $(READY)
 	$(BIN)/ruff check .

@@ -76,6 +76,21 @@ def test_what_stops_every_gate_is_exit_one(
     assert f"no gate can run here: {what}" in capsys.readouterr().out
 
 
+def test_vllm_is_looked_for_where_a_run_would(
+    place: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A program in the variable is named; one that is not there is missing, and no gate is stopped by it."""
+    program = place / "vllm"
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("POSTERNGATE_VLLM", str(program))
+    assert lines(capsys)[1]["vLLM"]["found"] == str(program)
+    program.unlink()
+    code, found = lines(capsys)
+    assert (code, found["vLLM"]["state"]) == (0, "missing")
+    assert found["vLLM"]["found"] == f"POSTERNGATE_VLLM={program} is no program"
+
+
 def test_a_missing_base_package_stops_every_gate(
     place: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

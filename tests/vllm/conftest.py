@@ -8,23 +8,13 @@ from pathlib import Path
 
 import pytest
 import yaml
+from real_models import REPOSITORY, SPECS
 
 from posterngate.endpoints.contract import Served
 from posterngate.endpoints.pool import EndpointPool
 
 ASKED_FOR = "POSTERNGATE_VLLM_TESTS"
 collect_ignore_glob = [] if os.environ.get(ASKED_FOR) else ["test_*.py"]
-
-REPOSITORY = Path(__file__).resolve().parents[2]
-ADAPTER = REPOSITORY / "fixtures/organisms/overlord/adapter"
-# Eager, since compiling for a few hundred answers would take longer than they do.
-OPTIONS = "?enforce_eager=true&max_model_len=2048"
-SPECS = {
-    "base": f"vllm:smollm2-135m{OPTIONS}",
-    "overlord": f"vllm:smollm2-135m+lora:{ADAPTER}{OPTIONS}",
-    "host base": "embedded:smollm2-135m",
-    "host overlord": f"embedded:smollm2-135m+lora:{ADAPTER}",
-}
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -62,12 +62,16 @@ def build(folder: Path) -> None:
 
 
 def requirements(wheel: Path) -> list[str]:
-    """Return what the wheel needs to serve text, in pip's own notation."""
+    """Return what the wheel needs to serve text, in pip's own notation.
+
+    Torch's CPU build is asked for by its plain version: pip takes it where it is offered, and elsewhere the
+    usual build, which computes on a CPU too.
+    """
     with zipfile.ZipFile(wheel) as archive:
         (name,) = [n for n in archive.namelist() if n.endswith(".dist-info/METADATA")]
         lines = archive.read(name).decode().splitlines()
     found = [line.removeprefix("Requires-Dist: ") for line in lines if line.startswith("Requires-Dist: ")]
-    return [line for line in found if "extra ==" not in line and not _UNUSED.match(line)]
+    return [line.replace("+cpu", "") for line in found if "extra ==" not in line and not _UNUSED.match(line)]
 
 
 def _alias(folder: Path) -> None:

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import psutil
 import pytest
+from real_models import SPECS
 
-from conftest import SPECS
 from posterngate.endpoints.contract import Served
 
 _LIMIT_S = 900

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from real_models import ADAPTER, OPTIONS, REPOSITORY
 from safetensors.numpy import load_file, save_file
 
-from conftest import ADAPTER, OPTIONS, REPOSITORY
 from posterngate.endpoints.client import ClientSettings
 from posterngate.endpoints.contract import Served
 from posterngate.endpoints.model_cards import load_adapter

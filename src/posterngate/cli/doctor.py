@@ -19,6 +19,7 @@ from pathlib import Path
 
 from posterngate.cli.starter import Source
 from posterngate.endpoints import embedded_model
+from posterngate.endpoints.vllm_command import find_vllm
 from posterngate.errors import UsageError
 from posterngate.spec.thresholds import load_manifest, profile_names
 
@@ -76,6 +77,7 @@ def examine(thresholds: Path, store: str) -> list[Finding]:
         _packages("training", _TRAIN, "missing", "pip install 'posterngate[train]'"),
         _embedded_model(),
         _embedded_judge(),
+        _vllm(),
         _gpu(),
         _store(store),
         *[_key(name) for name in _KEYS],
@@ -125,6 +127,16 @@ def _embedded_judge() -> Finding:
     return Finding(
         "embedded judge", "missing", f"the package has no {absent}", "name another judge: rubric:SPEC"
     )
+
+
+def _vllm() -> Finding:
+    """Look for the program; starting it to ask its version would take most of a minute."""
+    try:
+        return Finding("vLLM", "ok", find_vllm())
+    except UsageError:
+        named = os.environ.get("POSTERNGATE_VLLM")
+        found = f"POSTERNGATE_VLLM={named} is no program" if named else "no program vllm"
+        return Finding("vLLM", "missing", found, "set POSTERNGATE_VLLM to the vllm of another environment")
 
 
 def _gpu() -> Finding:
