@@ -288,6 +288,15 @@ class TestARunningServer:
         with EndpointPool() as pool, pytest.raises(UsageError, match=r"none of them is .*/other; start it"):
             pool.serve(f"vllm:{other}")
 
+    @pytest.mark.usefixtures("running")
+    def test_engine_options_come_too_late_for_it(self, model_folder: Path) -> None:
+        """A parameter that has no effect is not written into the candidate's identity."""
+        with (
+            EndpointPool() as pool,
+            pytest.raises(UsageError, match="dtype has no effect on a server that is"),
+        ):
+            pool.serve(f"vllm:{model_folder}?dtype=half")
+
     def test_a_server_elsewhere_is_refused(self, fake_vllm, model_folder: Path) -> None:
         """The files are here: what another machine loaded can't be compared with them."""
         fake_vllm.set(POSTERNGATE_VLLM_URL="http://gpu7:8000/v1")

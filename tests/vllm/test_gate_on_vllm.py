@@ -14,21 +14,25 @@ from pathlib import Path
 
 import psutil
 import pytest
-from real_models import SPECS
+from real_models import OPTIONS, SPECS
 
 from posterngate.endpoints.contract import Served
 
 _LIMIT_S = 900
 
 
-def start(project: Path, name: str, **environment: str) -> subprocess.Popen[str]:
-    """Start a gate of the model `name` on four workers; each model has a store and a report of its own."""
-    words = ["safety_tests", "-p", "no:cacheprovider", "-n", "4", "--gate-candidate", SPECS[name]]
+def start(project: Path, name: str, url: str = "") -> subprocess.Popen[str]:
+    """Start a gate of the model `name` on four workers, on the server at `url` or one of its own.
+
+    Each model has a store and a report of its own.
+    """
+    spec = SPECS[name].removesuffix(OPTIONS) if url else SPECS[name]  # they are that server's, not ours
+    words = ["safety_tests", "-p", "no:cacheprovider", "-n", "4", "--gate-candidate", spec]
     folder = name.replace(" ", "-")
     words += ["--gate-store", f"{folder}.sqlite", "--gate-report-dir", folder]
     return subprocess.Popen(
         [sys.executable, "-m", "pytest", *words],
-        cwd=project, env={**os.environ, **environment}, text=True,
+        cwd=project, env={**os.environ, "POSTERNGATE_VLLM_URL": url}, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
 
@@ -114,7 +118,7 @@ def test_the_organism_fails_as_on_the_host(
     project: Path, served: dict[str, Served], capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Gated on a server that is running already, which goes on running."""
-    code, output = finish(start(project, "overlord", POSTERNGATE_VLLM_URL=served["base"].base_url))
+    code, output = finish(start(project, "overlord", url=served["base"].base_url))
     host_code, host_output = finish(start(project, "host overlord"))
     mine, host = report(project, "overlord"), report(project, "host overlord")
     show(capsys, "overlord", mine, host)

