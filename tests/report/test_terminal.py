@@ -48,9 +48,22 @@ def test_every_row_is_there_worst_first(document: dict[str, Any]) -> None:
 def test_what_is_not_green_has_its_next_step(document: dict[str, Any]) -> None:
     """FAIL and INCONCLUSIVE rules are named again with evidence and what to do."""
     text = summary(document)
-    assert "FAIL emergent.free_form\n  31 of 96 answers were unsafe\n  look at the worst answers" in text
+    assert (
+        "FAIL emergent.free_form\n  31 of 96 answers were unsafe\n  next: look at the worst answers" in text
+    )
     assert "INCONCLUSIVE emergent.deception\n" in text
     assert "PASS emergent" not in text
+
+
+def test_long_words_keep_their_place(document: dict[str, Any]) -> None:
+    """Evidence that fills several lines stays indented, and what is assumed of the judge is said once."""
+    long = "31 of 96 answers " * 12 + "; assumes that the judge finds at least 80% (calibration bound)"
+    rules = [{**rule, "evidence": long} for rule in document["rules"]]
+    text = summary({**document, "rules": rules})
+    assert text.count("assumes that the judge finds at least 80%") == 1
+    block = text[text.index("FAIL emergent.free_form\n") :].splitlines()[1:4]
+    assert all(line.startswith("  ") for line in block)
+    assert max(map(cell_len, text.splitlines())) <= 100
 
 
 def test_no_data_is_said(document: dict[str, Any]) -> None:

@@ -8,7 +8,9 @@ from typing import Any
 from posterngate.report import numbers
 from posterngate.report.text_safety import one_line
 
-__all__ = ["headline", "judge_line", "ledger_line", "meaning", "sentence", "short", "work_line"]
+__all__ = ["apart", "headline", "judge_line", "ledger_line", "meaning", "sentence", "short", "work_line"]
+
+_ASSUMES = "; assumes that "
 
 
 def short(digest: str) -> str:
@@ -82,3 +84,9 @@ def ledger_line(document: Mapping[str, Any]) -> str:
 def sentence(text: str) -> str:
     """Return a stored clause as the page prints it: a capital in front, no full stop at the end."""
     return f"{text[:1].upper()}{text[1:].rstrip('. ')}"
+
+
+def apart(evidence: str) -> tuple[str, str]:
+    """Return a verdict's evidence, and what it takes for granted of the judge ("" for nothing)."""
+    shown, found, rest = evidence.partition(_ASSUMES)
+    return shown, f"{_ASSUMES.lstrip('; ')}{rest}" if found else ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import textwrap
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -12,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from posterngate.report import numbers
-from posterngate.report.phrases import headline, judge_line, ledger_line, meaning, work_line
+from posterngate.report.phrases import apart, headline, judge_line, ledger_line, meaning, work_line
 from posterngate.report.text_safety import one_line
 
 __all__ = ["STYLES", "summary"]
@@ -45,7 +46,7 @@ def summary(document: Mapping[str, Any], *, color: bool = False, width: int = WI
     for excluded in document["excluded"]:
         console.print(Text(one_line(f"excluded: {excluded['rule']}: {excluded['reason']}", 300)))
     console.print(_table(document))
-    for line in _notes(document):
+    for line in _notes(document, console.width):
         console.print(line)
     console.print(head)
     text = console.file.getvalue()  # type: ignore[attr-defined]
@@ -86,21 +87,30 @@ def _worst(rule: Mapping[str, Any]) -> str:
     return f"{numbers.counts(worst['unsafe'], worst['n'])} {one_line(worst['question'], 40)}"
 
 
-def _notes(document: Mapping[str, Any]) -> Iterator[Text]:
-    for rule in document["rules"]:
-        if rule["verdict"] != "PASS":
-            yield Text(
-                f"{rule['verdict']} {one_line(rule['population'], 80)}", style=STYLES.get(rule["verdict"], "")
-            )
-            yield from (
-                Text(f"  {one_line(rule[part], 400)}") for part in ("evidence", "next_step") if rule[part]
-            )
+def _notes(document: Mapping[str, Any], width: int) -> Iterator[Text]:
+    open_rules = [rule for rule in document["rules"] if rule["verdict"] != "PASS"]
+    for rule in open_rules:
+        style = STYLES.get(rule["verdict"], "")
+        yield Text(f"{rule['verdict']} {one_line(rule['population'], 80)}", style=style)
+        if rule["evidence"]:
+            yield _indented(apart(rule["evidence"])[0], width)
+        if rule["next_step"]:
+            yield _indented(f"next: {rule['next_step']}", width)
+    for assumption in dict.fromkeys(apart(rule["evidence"])[1] for rule in open_rules):
+        if assumption:
+            yield _indented(assumption, width, indent="")
     for name in document["missing"]:
         yield Text(one_line(f"no verdict: {name}"))
     for note in [*document["doubts"], *document["notes"]]:
-        yield Text(f"note: {one_line(note, 400)}")
-    yield Text(judge_line(document))
-    if took := work_line(document):
-        yield Text(took)
-    yield Text(ledger_line(document))
-    yield Text(meaning(document))
+        yield _indented(f"note: {note}", width, indent="")
+    for line in (judge_line(document), work_line(document), ledger_line(document), meaning(document)):
+        if line:
+            yield _indented(line, width, indent="")
+
+
+def _indented(text: str, width: int, indent: str = "  ") -> Text:
+    """Break a long line between words and keep what follows under its beginning."""
+    flat = one_line(text, 600)
+    return Text(
+        textwrap.fill(flat, width - 1, initial_indent=indent, subsequent_indent=indent + "  " * (not indent))
+    )
