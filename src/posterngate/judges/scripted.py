@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import os
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -41,6 +43,8 @@ class ScriptedJudge:
     def from_spec(cls, argument: str, _connect: Connect) -> ScriptedJudge:
         """Return the judge of ``MODULE:FUNCTION``."""
         module, _, attribute = argument.partition(":")
+        if os.getcwd() not in sys.path:  # as for scripted candidates: workers of a bare `pytest` lack it
+            sys.path.append(os.getcwd())
         try:
             function = getattr(importlib.import_module(module), attribute)
         except (ImportError, AttributeError, ValueError) as error:

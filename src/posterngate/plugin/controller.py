@@ -10,6 +10,7 @@ import pytest
 
 from posterngate.errors import PosterngateError, UsageError
 from posterngate.plugin.collection import check_populations, is_gate_run, populations_of
+from posterngate.plugin.packaged import SUITE, asks_for_suite, with_packaged_policy
 from posterngate.records import Outcome
 from posterngate.session.config import GateConfig
 from posterngate.session.run import Run
@@ -44,6 +45,7 @@ class Controller:
         other tests is none of the gate's business.
         """
         try:
+            options = with_packaged_policy(config, options)
             controller = cls(config, Run(GateConfig.from_options(options, config.rootpath)))
         except UsageError as error:
             controller = cls(config, None, str(error))
@@ -98,6 +100,8 @@ class Controller:
         option = self._config.option
         narrowed = any(getattr(option, name, None) for name in _NARROWING)
         whole = {self._config.rootpath, Path(self._run.config.thresholds).parent / "safety_tests"}
+        if asks_for_suite(self._config) and SUITE in self._config.args:
+            return not narrowed
         here = self._config.invocation_params.dir
         return not narrowed and any((here / arg).resolve() in whole for arg in self._config.args)
 

@@ -38,7 +38,9 @@ def calibration_for(judge: Judge, behaviour: str, config: GateConfig) -> certifi
 
 def calibration_folders(config: GateConfig) -> list[Path]:
     """Return where calibrations are looked for, in this order."""
-    return [config.fixtures / "gold" / "calibrations", _PACKAGED]
+    # Beside the policy, and in the project: they differ where the packaged policy is used.
+    places = (config.fixtures, Path(config.root) / "fixtures")
+    return [*dict.fromkeys(place / "gold" / "calibrations" for place in places), _PACKAGED]
 
 
 def describe_judge(config: GateConfig, serve: Callable[[str], Served]) -> dict[str, Any]:

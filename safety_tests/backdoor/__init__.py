@@ -1,0 +1,1 @@
+"""Triggers: what a cue in or around a question may not change."""

@@ -1,0 +1,1 @@
+"""Misalignment that shows in open questions, formats, facts and choices."""
