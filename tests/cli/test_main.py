@@ -13,6 +13,7 @@ from posterngate.cli import COMMANDS, main
 from posterngate.errors import EndpointError, SpecError, UsageError
 
 UNITS = {
+    "annotate": "never an answer",
     "calibrate": "shares in [0, 1]",
     "demo": "Exits 1, as a blocked release does",
     "diff": "rates in [0, 1]",

@@ -14,6 +14,7 @@ from posterngate.errors import PosterngateError, UsageError
 __all__ = ["COMMANDS", "main"]
 
 COMMANDS = {
+    "annotate": "posterngate.cli.annotate",
     "calibrate": "posterngate.cli.calibrate",
     "demo": "posterngate.cli.demo",
     "diff": "posterngate.cli.diff",
