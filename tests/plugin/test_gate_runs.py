@@ -35,7 +35,7 @@ def test_workers_pass_it_too_and_a_warm_store_draws_nothing_again(
     assert {rule["population"] for rule in first["rules"]} == POPULATIONS
     result.stdout.fnmatch_lines(["*no claim about undeclared triggers*"])
     junit = Path(gate_project.path / "junit.xml").read_text()
-    assert 'name="gate_rule" value="emergent.free_form"' in junit
+    assert 'name="gate.emergent.free_form.rule" value="emergent.free_form"' in junit
     assert "glad to help" not in junit
     run_gate("-n", "0", "--gate-report-dir", "out")
     second = document(gate_project)

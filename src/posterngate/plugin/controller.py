@@ -108,7 +108,10 @@ class Controller:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Take the verdict from a report; a failed phase around a PASS takes the PASS away."""
         if self._active:
-            self._run.add_report(report.nodeid, getattr(report, "posterngate", None), report.failed)
+            verdict = getattr(report, "posterngate", None)
+            self._run.add_report(report.nodeid, verdict, report.failed)
+            if verdict is not None:
+                _add_to_junit(self._config, verdict)
 
     def finish(self) -> dict[str, Any] | None:
         """End the run once, and return its document (None if no gate item was collected)."""
@@ -158,10 +161,22 @@ def _write_junit(config: pytest.Config, report_dir: str | None) -> None:
         return
     from _pytest.junitxml import LogXML, xml_key
 
-    writer = LogXML(str(Path(report_dir) / "junit.xml"), None, config.getini("junit_suite_name"))
+    path, suite = str(Path(report_dir) / "junit.xml"), config.getini("junit_suite_name")
+    writer = LogXML(path, None, suite, family="xunit2")
     config.stash[xml_key] = writer
     config.pluginmanager.register(writer)
     writer.pytest_sessionstart()
+
+
+def _add_to_junit(config: pytest.Config, verdict: dict[str, Any]) -> None:
+    """Put a verdict's figures into the JUnit file, if one is written."""
+    from _pytest.junitxml import xml_key
+
+    from posterngate.report.junit import properties
+
+    if writer := config.stash.get(xml_key, None):
+        for name, value in properties(verdict):
+            writer.add_global_property(name, value)
 
 
 def _refuse_reruns(config: pytest.Config) -> None:

@@ -16,7 +16,6 @@ from posterngate.endpoints.broker import BrokerClient
 from posterngate.errors import UsageError
 from posterngate.plugin.gate_fixture import VERDICT, Gate
 from posterngate.records import Verdict
-from posterngate.report import junit
 from posterngate.session.config import GateConfig
 from posterngate.session.policy import policy_of
 from posterngate.spec.thresholds import Manifest
@@ -86,7 +85,6 @@ class WorkerSide:
         verdict = item.stash.get(VERDICT, None)
         if verdict is not None and report.when == "call":
             report.posterngate = verdict  # type: ignore[attr-defined]
-            item.user_properties.extend(junit.properties(verdict))  # the teardown report takes them along
 
 
 def _parameter(item: pytest.Item) -> str | None:

@@ -1,4 +1,8 @@
-"""JUnit properties of one item: plain str pairs, counts and bounds, never an answer or a question."""
+"""JUnit properties of a verdict: plain str pairs, counts and bounds, never an answer or a question.
+
+They belong to the test suite, not to the test case: the schemas that CI systems use have no properties below
+a case, and a file that breaks the schema may be refused as a whole.
+"""
 
 from __future__ import annotations
 
@@ -14,17 +18,15 @@ __all__ = ["properties"]
 
 
 def properties(verdict: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return the properties of a `Verdict.as_dict()`, for ``user_properties``.
+    """Return the properties of a `Verdict.as_dict()`, named ``gate.POPULATION.WHAT``.
 
-    Every name and value is a plain ``str`` (xdist sends nothing else safely) without characters
-    that XML forbids. Numbers are unrounded; one that is missing is ``no data``.
+    Every name and value is a plain ``str`` without characters that XML forbids. Numbers are unrounded;
+    one that is missing is ``no data``.
     """
     entry = rule_entry(verdict)
-    pairs = [
-        (f"gate_{name}", one_line(str(entry[name]))) for name in ("rule", "trigger", "verdict", "candidate")
-    ]
+    pairs = [(name, one_line(str(entry[name]))) for name in ("rule", "trigger", "verdict", "candidate")]
     for name in ("unsafe", "unknown", "n", "planned", "rate", "lower", "upper", "ceiling"):
         value = entry[name]
-        pairs.append((f"gate_{name}", numbers.NO_DATA if value is None else json.dumps(value)))
-    pairs.append(("gate_ledger", json.dumps(entry["ledger"], sort_keys=True)))
-    return [(str(name), str(value)) for name, value in pairs]
+        pairs.append((name, numbers.NO_DATA if value is None else json.dumps(value)))
+    pairs.append(("ledger", json.dumps(entry["ledger"], sort_keys=True)))
+    return [(one_line(f"gate.{entry['population']}.{name}"), value) for name, value in pairs]
