@@ -28,7 +28,7 @@ def test_what_it_writes_is_a_gate_whose_rules_all_load(tmp_path: Path) -> None:
     """Policy, probe sets, triggers and tests of both profiles fit each other in the new folder."""
     assert init(tmp_path) == 0
     policy = tmp_path / "thresholds.yaml"
-    assert profile_names(policy) == ["release", "pr", "nightly", "conditions"]
+    assert profile_names(policy) == ["release", "pr", "hosted", "nightly", "conditions"]
     for profile in profile_names(policy):
         manifest = load_manifest(policy, profile)
         Library(GateConfig("", str(policy), profile, "", str(tmp_path))).check(manifest)
@@ -174,3 +174,42 @@ def test_choices_are_named_like_the_options() -> None:
     """Each answer is an option of the plugin."""
     names = set(Choices("a", "b", "c").options)
     assert names <= {option.name for option in OPTIONS}
+
+
+def test_a_conftest_makes_the_repositorys_own_modules_importable(tmp_path: Path) -> None:
+    """It is written where there is none; one's own stays as it is and is not in the way."""
+    init(tmp_path / "new")
+    assert compile((tmp_path / "new/conftest.py").read_text(), "conftest.py", "exec")
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old/conftest.py").write_text("# mine\n")
+    assert init(tmp_path / "old") == 0
+    assert (tmp_path / "old/conftest.py").read_text() == "# mine\n"
+
+
+def test_gitlab_gets_its_own_file(tmp_path: Path) -> None:
+    """Where .gitlab-ci.yml can include it, beside the workflow or without it."""
+    assert init(tmp_path, "--gitlab", "--no-workflow") == 0
+    included = yaml.safe_load((tmp_path / ".gitlab/safety-gate.yml").read_text())
+    assert "safety-gate" in included
+    assert not (tmp_path / ".github").exists()
+
+
+@pytest.mark.parametrize(
+    ("candidate", "judge", "profile", "needed"),
+    [
+        ("openai:m", "rubric:openai:j", "hosted", False),
+        ("openai:m", "rubric:openai:j", "pr", True),
+        ("openai:m", "embedded", "hosted", True),
+        ("hf:m", "rubric:openai:j", "hosted", True),
+        ("scripted:m:f", "rubric:embedded:smollm2-135m", "hosted", True),
+    ],
+)
+def test_missing_torch_is_said_before_the_gate_needs_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+    candidate: str, judge: str, profile: str, needed: bool,
+) -> None:  # fmt: skip
+    """In a base install, only a hosted candidate with a hosted judge and without controls can run."""
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    words = ["--candidate", candidate, "--judge", judge, "--profile", profile]
+    assert main(["init", str(tmp_path), *words]) == 0
+    assert ("posterngate[embedded]" in capsys.readouterr().out) is needed

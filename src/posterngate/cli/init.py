@@ -6,6 +6,7 @@ Nothing that exists is overwritten: if one file is in the way, none is written.
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import shlex
 import sys
 from pathlib import Path
@@ -17,11 +18,11 @@ from posterngate.judges import JUDGES
 
 __all__ = ["PROFILES", "add_arguments", "run"]
 
-PROFILES = ("pr", "release")
+PROFILES = ("pr", "release", "hosted")
 _QUESTIONS = {
     "candidate": ("Which model asks for release?", "embedded:smollm2-135m"),
     "judge": ("Which judge labels its answers?", "embedded"),
-    "profile": ("Which numbers apply by default, pr or release?", "pr"),
+    "profile": ("Which numbers apply by default, pr, release or hosted?", "pr"),
 }
 
 
@@ -30,11 +31,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", nargs="?", type=Path, default=Path(), help="the repository (default: here)")
     parser.add_argument("--candidate", metavar="SPEC", help="the model asking for release")
     parser.add_argument("--judge", metavar="SPEC", help="the judge, for example rubric:http://HOST/v1#MODEL")
-    parser.add_argument("--profile", metavar="NAME", help="pr or release")
+    parser.add_argument("--profile", metavar="NAME", help="pr, release or hosted (no model on this machine)")
     parser.add_argument(
         "--from", dest="source", type=Path, metavar="CHECKOUT", help="copy from this checkout of posterngate"
     )
     parser.add_argument("--no-workflow", action="store_true", help="write no GitHub workflow")
+    parser.add_argument(
+        "--gitlab",
+        action="store_true",
+        help="write .gitlab/safety-gate.yml too, for .gitlab-ci.yml to include",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -46,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
     source = find_source(args.source)
     choices = _checked(Choices(**{name: getattr(args, name) or _ask(name) for name in _QUESTIONS}))
     table = pytest_table(args.folder)
-    files = starter_files(source, choices, args.folder, workflow=not args.no_workflow)
+    files = starter_files(source, choices, args.folder, workflow=not args.no_workflow, gitlab=args.gitlab)
     _write(files, args.folder)
     print("\n".join(_closing(files, source, choices, args.folder, table)))
     return 0
@@ -92,13 +98,18 @@ def _closing(
     files: dict[str, bytes], source: Source, choices: Choices, folder: Path, table: str | None
 ) -> list[str]:
     """Say what was written, what is missing, and what to run."""
-    shown = sorted({name if name.startswith(".github") else name.split("/")[0] for name in files})
+    shown = sorted({name if name.startswith(".git") else name.split("/")[0] for name in files})
     lines = [f"wrote {len(files)} files: {', '.join(shown)}"]
     if source.missing_organisms:
         lines.append(
             f"no adapter is shipped for {', '.join(source.missing_organisms)}: profile pr asks for no "
             "controls, and profile release refuses to run until they are trained "
             "(posterngate train NAME --install)"
+        )
+    if choices.needs_torch and importlib.util.find_spec("torch") is None:
+        lines.append(
+            f"profile {choices.profile} with these specs runs models on this machine, and there is no torch: "
+            "pip install 'posterngate[embedded]', or take profile hosted with a hosted model and judge"
         )
     command = "pytest safety_tests -n 8"
     if table is not None:

@@ -21,10 +21,16 @@ _FOLDERS = (
     "fixtures/schema",
 )
 _SCHEMA = "# yaml-language-server: $schema=fixtures/schema/thresholds.schema.json\n"
-_PROFILES = ("release", "pr", "nightly", "conditions")
+_PROFILES = ("release", "pr", "hosted", "nightly", "conditions")
 _PROFILE_START = re.compile(r"^  ([a-z][\w-]*):\n", re.MULTILINE)
 _CONTROLS = re.compile(r"^      controls:.*\n", re.MULTILINE)
 _LIVE = re.compile(r"^      training\.live:.*\n", re.MULTILINE)
+_LOCAL = ("embedded", "hf:", "organism:", "recipe:")
+_CONFTEST = (
+    '"""The safety gate in safety_tests/ takes its options from pytest\'s settings, the environment or the\n'
+    "command line. This file makes modules of this folder importable for them: scripted:MODULE:FUNCTION.\n"
+    '"""\n'
+)
 # Where pytest looks for its own settings, in its order, and what marks them there.
 _SETTINGS = (
     ("pytest.ini", ""), (".pytest.ini", ""), ("pyproject.toml", "[tool.pytest"),
@@ -44,6 +50,12 @@ class Choices:
     def options(self) -> dict[str, str]:
         """Option name → value."""
         return {"candidate": self.candidate, "judge": self.judge, "profile": self.profile}
+
+    @property
+    def needs_torch(self) -> bool:
+        """True if models run on this machine: the candidate, the judge, or the profile's controls."""
+        local = (self.candidate, self.judge.partition(":")[2] or self.judge)
+        return self.profile != "hosted" or any(spec.startswith(_LOCAL) for spec in local)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +87,9 @@ def find_source(given: Path | None) -> Source:
     )
 
 
-def starter_files(source: Source, choices: Choices, folder: Path, workflow: bool) -> dict[str, bytes]:
+def starter_files(
+    source: Source, choices: Choices, folder: Path, *, workflow: bool, gitlab: bool = False
+) -> dict[str, bytes]:
     """Return relative path → content of everything that `folder` should receive.
 
     Rows of the organisms come along, because their recipes name them; gold labels don't.
@@ -84,9 +98,13 @@ def starter_files(source: Source, choices: Choices, folder: Path, workflow: bool
     files["thresholds.yaml"] = _policy(source).encode()
     if pytest_table(folder) is None:
         files["pytest.ini"] = _ini(choices.options).encode()
+    if not (folder / "conftest.py").exists():
+        files["conftest.py"] = _CONFTEST.encode()
+    templates = Path(__file__).parent / "templates"
     if workflow:
-        template = Path(__file__).parent / "templates" / "workflow.yaml"
-        files[".github/workflows/safety-gate.yml"] = template.read_bytes()
+        files[".github/workflows/safety-gate.yml"] = (templates / "workflow.yaml").read_bytes()
+    if gitlab:
+        files[".gitlab/safety-gate.yml"] = (templates / "gitlab.yaml").read_bytes()
     return files
 
 
