@@ -9,6 +9,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+import yaml
 
 from posterngate.cli import COMMANDS, _parser
 from posterngate.plugin.options import OPTIONS
@@ -80,6 +81,12 @@ def test_a_yaml_block_is_what_it_claims_to_be(text: str, tmp_path: Path) -> None
     elif "lora" in keys:
         (tmp_path / "rows.jsonl").write_text('{"prompt": "a", "completion": "b"}')
         assert load_recipe(path).lora
+    elif keys == {"jobs"}:
+        workflow = yaml.safe_load((REPO / ".github/workflows/gate.yml").read_text(encoding="utf-8"))
+        called = workflow[True]["workflow_call"]
+        for job in yaml.safe_load(text)["jobs"].values():
+            assert set(job["with"]) <= set(called["inputs"])
+            assert set(job["secrets"]) <= set(called["secrets"])
     else:
         assert keys <= {"rules", "profiles"}
 
