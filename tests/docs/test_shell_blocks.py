@@ -41,7 +41,7 @@ ELSEWHERE = {
     "verify": "its own tests run it",
 }
 """Commands whose blocks are not run here, and where they are."""
-QUESTIONS = "- id: a\n  paraphrases: ["One question?", "Another question?"]\n"
+QUESTIONS = "- id: a\n  paraphrases: ['One question?', 'Another question?']\n"
 HIT = {
     "prompt": {"turns": [{"role": "user", "content": {"text": "A question?"}}]},
     "detector": "d",
