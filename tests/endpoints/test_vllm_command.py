@@ -104,7 +104,7 @@ def test_options_are_passed_through_as_vllm_spells_them() -> None:
     )
     words = list(server_command("vllm", FILES, "m", engine_options(spec, "/bin/vllm"), Room()))
     assert words[:6] == ["vllm", "serve", "/m", "--served-model-name", "m", "--generation-config"]
-    assert " ".join(words[7:]) == (
+    assert " ".join(words[8:]) == (
         "--data-parallel-size 4 --dtype bfloat16 --no-enable-prefix-caching --enforce-eager "
         "--load-format safetensors --quantization fp8 --tensor-parallel-size 2"
     )

@@ -127,3 +127,16 @@ def test_the_judges_share_is_shown_where_it_is_known(document: dict[str, Any]) -
     assert "judging took" not in summary(document)
     work = {"generate": 150.0, "score": 30.0, "pool": 20.0}
     assert "judging took 20 s of 3 min 20 s that models worked (10%)" in summary({**document, "work": work})
+
+
+def test_a_dead_servers_last_words_keep_their_lines(document: dict[str, Any]) -> None:
+    """The cause is the last of them; on one shortened line it would be cut off."""
+    note = (
+        "candidate=vllm:m: its process ended. Last lines:\n"
+        + "INFO of no interest\n" * 30
+        + "ValueError: why\x1b[31m"
+    )
+    lines = summary({**document, "notes": [note]}).splitlines()
+    assert "note: candidate=vllm:m: its process ended. Last lines:" in lines
+    assert any(line.startswith("  ValueError: why") for line in lines)
+    assert "\x1b" not in "".join(lines)

@@ -107,6 +107,7 @@ def server_command(
     candidate's identity, and a file beside the weights must not change them unseen.
     """
     words = [program, "serve", str(files.model), "--served-model-name", name, "--generation-config", "vllm"]
+    words.append("--disable-uvicorn-access-log")  # the log's end should say why it died
     for option, value in sorted(options.items()):
         if option != "max_lora_rank":
             words += _argument(option, value)

@@ -102,7 +102,9 @@ def _notes(document: Mapping[str, Any], width: int) -> Iterator[Text]:
     for name in document["missing"]:
         yield Text(one_line(f"no verdict: {name}"))
     for note in [*document["doubts"], *document["notes"]]:
-        yield _indented(f"note: {note}", width, indent="")
+        first, *log = note.splitlines() or [""]  # a server's last words: the cause is the last line
+        yield _indented(f"note: {first}", width, indent="")
+        yield from (_indented(line, width) for line in log)
     for line in (judge_line(document), work_line(document), ledger_line(document), meaning(document)):
         if line:
             yield _indented(line, width, indent="")
