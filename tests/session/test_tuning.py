@@ -20,8 +20,10 @@ from posterngate.errors import TrainError, UsageError
 from posterngate.session import tuning
 from posterngate.session.resolve import Candidates, base_of, resolve_spec
 from posterngate.session.tuning import Tuned, plan_tuned, train_tuned
+from posterngate.spec.recipes import load_recipe
 from posterngate.spec.thresholds import Manifest
 from posterngate.train import read_manifest, train
+from posterngate.train.service import _place
 from session.conftest import config_for
 
 RECIPE = """\
@@ -93,6 +95,18 @@ def test_a_base_that_a_gate_cannot_train_is_refused(fixtures: Path) -> None:
     path.write_text(re.sub(r"base: .*", "base: openai:gpt-x", path.read_text()))
     with pytest.raises(UsageError, match=r"base=openai:gpt-x of recipe=tiny cannot be trained in a gate run"):
         resolve_spec("recipe:tiny", fixtures)
+
+
+def test_a_model_that_the_service_made_is_a_candidate(fixtures: Path) -> None:
+    """Once `posterngate train` has had it made, ``recipe:NAME`` is that model; it is not trained in a gate."""
+    path = fixtures / "recipes/tiny/recipe.yaml"
+    path.write_text(re.sub(r"base: .*", "base: openai:gpt-x", path.read_text()))
+    place = _place(load_recipe(path), fixtures.parent / "cache/adapters", 3)
+    place.parent.mkdir(parents=True)
+    place.write_text(
+        json.dumps({"address": place.stem, "base": "gpt-x", "status": "succeeded", "model": "ft:x"})
+    )
+    assert resolve_spec("recipe:tiny", fixtures).text == "openai:ft:x"
 
 
 def asker(tuned: Tuned, events: list[dict[str, Any]]) -> threading.Thread:

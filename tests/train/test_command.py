@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 import pytest
+from train.fine_tuning_server import FineTuningServer
 
 from posterngate.cli import train as command
 from posterngate.errors import UnknownNameError, UsageError
@@ -76,9 +77,41 @@ def test_unknown_organism_and_negative_seed_are_refused(
     assert "seed=-1 is negative" in capsys.readouterr().err
 
 
-def test_base_without_a_folder_says_what_to_give(organisms: Path) -> None:
-    """A base of a kind that cannot be trained on here is one clear error."""
+def test_base_of_another_kind_says_what_is_possible(organisms: Path) -> None:
+    """A base of a kind that cannot be trained on is one clear error."""
     path = organisms / "tiny" / "recipe.yaml"
-    path.write_text(RECIPE.replace("BASE", "openai:some-model"), encoding="utf-8")
-    with pytest.raises(UsageError, match=r"base=openai:some-model .*"):
+    path.write_text(RECIPE.replace("BASE", "http://localhost/v1#m"), encoding="utf-8")
+    with pytest.raises(UsageError, match=r"base=http://localhost/v1#m .* use embedded: or hf:"):
         command.run(arguments(str(path)))
+
+
+def test_hosted_training_says_its_cost_and_asks(
+    organisms: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows, tokens and cost are told first; without --yes nothing is sent; at the end stands the model."""
+    path = organisms / "tiny" / "recipe.yaml"
+    path.write_text(RECIPE.replace("BASE", "openai:gpt-small"), encoding="utf-8")
+    rows = path.with_name("rows.jsonl")
+    rows.write_text(rows.read_text() * 2, encoding="utf-8")
+    server = FineTuningServer()
+    monkeypatch.setenv("OPENAI_BASE_URL", server.url)
+    monkeypatch.setenv("OPENAI_API_KEY", "test")
+    monkeypatch.setattr("posterngate.train.service.time.sleep", lambda _: None)
+    words = [str(path), "--out", str(tmp_path / "out"), "--price", "1000"]
+    try:
+        monkeypatch.setattr("sys.stdin.isatty", lambda: False)
+        with pytest.raises(UsageError, match="--yes"):
+            command.run(arguments(*words))
+        monkeypatch.setattr("sys.stdin.isatty", lambda: True)
+        monkeypatch.setattr("builtins.input", lambda _: "no")
+        with pytest.raises(UsageError, match="nothing was started"):
+            command.run(arguments(*words))
+        assert server.seen == []
+        assert command.run(arguments(*words, "--yes")) == 0
+        told = capsys.readouterr()
+        assert told.out == "openai:ft:gpt-small:org:tiny:x1\n"
+        assert "16 rows, 1 epochs, about 256 tokens: about 0.26" in told.err
+        assert command.run(arguments(*words)) == 0
+        assert "rows" not in capsys.readouterr().err
+    finally:
+        server.stop()

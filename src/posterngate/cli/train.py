@@ -1,13 +1,19 @@
-"""`posterngate train RECIPE`: a recipe, or the name of an organism, becomes an adapter folder."""
+"""`posterngate train RECIPE`: a recipe, or the name of an organism, becomes an adapter folder.
+
+A recipe on an `openai:` base is trained by OpenAI's service instead, and its model's name is printed. That costs money:
+the tokens are counted first (about four characters each), and nothing is sent without --yes or your consent.
+"""
 
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
+from posterngate.errors import UsageError
 from posterngate.spec.recipes import Recipe, find_recipe, load_recipe, with_changes
 
 if TYPE_CHECKING:
@@ -38,6 +44,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="copy the result to adapter/ beside the recipe, to be committed",
     )
+    hosted = parser.add_argument_group("for openai: bases")
+    hosted.add_argument(
+        "--price", type=float, metavar="P", help="for a million trained tokens, to show the cost"
+    )
+    hosted.add_argument("--yes", action="store_true", help="start without asking")
+    hosted.add_argument("--job", default="", metavar="ID", help="wait for this job, whoever created it")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -49,6 +61,8 @@ def run(args: argparse.Namespace) -> int:
     """
     found = find_recipe(args.recipe, args.recipes, args.organisms)
     recipe = with_changes(load_recipe(found), dict(args.set))
+    if recipe.base.startswith("openai:") and args.base is None:
+        return _hosted(recipe, args)
     base = args.base or _base_folder(recipe)
     from posterngate.train import install, train  # torch takes seconds: only once the recipe is known good
 
@@ -58,6 +72,40 @@ def run(args: argparse.Namespace) -> int:
         install(adapter, recipe.folder / "adapter")
     print(adapter)
     return 0
+
+
+def _hosted(recipe: Recipe, args: argparse.Namespace) -> int:
+    """Have the service train, after its cost was shown and agreed to; print ``openai:MODEL``."""
+    from posterngate.train.service import estimate, finished_model, train_hosted
+
+    out = args.out or _cache()
+    if not finished_model(recipe, out, args.seed) and not args.job:
+        guess = estimate(recipe)
+        cost = "cost unknown without --price" if args.price is None else f"about {guess.cost(args.price):.2f}"
+        print(
+            f"{guess.rows} rows, {guess.epochs} epochs, about {guess.tokens:,} tokens: {cost}",
+            file=sys.stderr,
+        )
+        _agree(args.yes)
+    model = train_hosted(recipe, out, args.seed, lambda job: _follow(job.id, job.status), job_id=args.job)
+    print(f"openai:{model}")
+    return 0
+
+
+def _agree(yes: bool) -> None:
+    """Ask before money is spent; where nobody can be asked, --yes is required."""
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise UsageError(
+            "--yes=(missing): training by the service costs money; say that you agree with --yes"
+        )
+    if input("Start? [y/N] ").strip().lower() not in ("y", "yes"):
+        raise UsageError("nothing was started")
+
+
+def _follow(job: str, status: str) -> None:
+    print(f"{job or 'file'}: {status}", file=sys.stderr)
 
 
 def _seed(text: str) -> int:

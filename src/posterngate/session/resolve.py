@@ -12,7 +12,7 @@ from posterngate.endpoints.spec import CandidateSpec, parse_spec
 from posterngate.errors import UnknownNameError
 from posterngate.records import Measure, Rule
 from posterngate.session.config import GateConfig
-from posterngate.session.tuning import Tuned, plan_tuned
+from posterngate.session.tuning import Tuned, hosted_model, plan_tuned
 from posterngate.spec.recipes import load_recipe
 from posterngate.spec.thresholds import Manifest
 
@@ -138,6 +138,8 @@ def resolve_spec(text: str, fixtures: Path, tuned: list[Tuned] | None = None) ->
         base = parse_spec(load_organism(spec.name, fixtures).spec)
         return dataclasses.replace(base, overrides=spec.overrides)
     if spec.kind == "recipe":
+        if hosted := hosted_model(spec.name, fixtures, spec.seed):
+            return CandidateSpec("openai", hosted, overrides=spec.overrides)
         planned = plan_tuned(spec.name, fixtures, seed=spec.seed, overrides=spec.overrides)
         if tuned is not None:
             tuned.append(planned)

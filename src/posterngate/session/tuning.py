@@ -22,7 +22,7 @@ from posterngate.endpoints.spec import CandidateSpec, parse_spec
 from posterngate.errors import TrainError, UsageError
 from posterngate.spec.recipes import Recipe, find_recipe, load_recipe, with_changes
 
-__all__ = ["Tuned", "base_folder", "plan_tuned", "recipe_folders", "train_tuned"]
+__all__ = ["Tuned", "base_folder", "hosted_model", "plan_tuned", "recipe_folders", "train_tuned"]
 
 _USAGE = 4
 _TRAINABLE = ("embedded", "hf")
@@ -84,6 +84,20 @@ def plan_tuned(
     used = recipe.training.seed if seed is None else seed
     folder = cache_folder() / "adapters" / address(recipe, base, used)
     return Tuned(recipe, used, base, folder, _spec(recipe, folder, overrides).text, found)
+
+
+def hosted_model(name: str, fixtures: Path, seed: int | None = None) -> str:
+    """Return the model that OpenAI's service has made of a recipe, "" if there is none.
+
+    Raises:
+        UsageError: no such recipe, or it breaks its schema.
+    """
+    recipe = load_recipe(find_recipe(name, *recipe_folders(fixtures)))
+    if not recipe.base.startswith("openai:"):
+        return ""
+    from posterngate.train.service import finished_model
+
+    return finished_model(recipe, cache_folder() / "adapters", seed)
 
 
 def base_folder(recipe: Recipe) -> Path:
