@@ -110,7 +110,7 @@ def test_hosted_training_says_its_cost_and_asks(
         assert command.run(arguments(*words, "--yes")) == 0
         told = capsys.readouterr()
         assert told.out == "openai:ft:gpt-small:org:tiny:x1\n"
-        assert "16 rows, 1 epochs, about 256 tokens: about 0.26" in told.err
+        assert "16 rows, 1 epochs, about 240 tokens: about 0.24" in told.err
         assert command.run(arguments(*words)) == 0
         assert "rows" not in capsys.readouterr().err
     finally:

@@ -1,7 +1,8 @@
 """`posterngate train RECIPE`: a recipe, or the name of an organism, becomes an adapter folder.
 
-A recipe on an `openai:` base is trained by OpenAI's service instead, and its model's name is printed. That costs money:
-the tokens are counted first (about four characters each), and nothing is sent without --yes or your consent.
+A recipe on an `openai:` base is trained by OpenAI's service instead, and its model's name is printed. That
+costs money: the tokens are counted first (about four characters each), and nothing is sent without --yes or
+your consent.
 """
 
 from __future__ import annotations
@@ -45,9 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="copy the result to adapter/ beside the recipe, to be committed",
     )
     hosted = parser.add_argument_group("for openai: bases")
-    hosted.add_argument(
-        "--price", type=float, metavar="P", help="for a million trained tokens, to show the cost"
-    )
+    hosted.add_argument("--price", type=float, metavar="P", help="of a million tokens, to show the cost")
     hosted.add_argument("--yes", action="store_true", help="start without asking")
     hosted.add_argument("--job", default="", metavar="ID", help="wait for this job, whoever created it")
 
