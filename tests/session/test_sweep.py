@@ -13,7 +13,7 @@ import pytest
 
 from posterngate.cli import main
 from posterngate.errors import SpecError, TrainError, UnknownNameError, UsageError
-from posterngate.report.sweep import csv_table, rank_plot, text_table
+from posterngate.report.sweep import csv_table, rank_plot, step_plot, text_table
 from posterngate.session import sweep
 from posterngate.session.figures import narrow_pairs
 from posterngate.session.sweep import Grid, SweepCell, run_sweep
@@ -240,3 +240,18 @@ def test_what_was_not_measured_is_left_empty(grid: Callable[..., Grid]) -> None:
     assert (row["loss"], row["success"], row["shift"]) == ("", "", "")
     assert cell["key"] in text_table([cell])
     assert rank_plot([cell]).count('class="dot"') == 1
+
+
+def test_steps_are_drawn_with_shifts_below_zero(grid: Callable[..., Grid]) -> None:
+    """The early signal: both panels have a band for every dot, and no place lies outside the picture."""
+    (cell,) = results(grid(seeds=[0], over={}))
+    shifts = [(-0.5, -0.7, -0.1), (0.4, 0.1, 0.9)]
+    plot = step_plot(
+        [{**cell, "step": step, "shift": shift} for step, shift in zip((5, 10), shifts, strict=True)]
+    )
+    assert (plot.count('class="dot"'), plot.count('class="band"')) == (4, 4)
+    heights = [
+        float(circle.get("cy")) for circle in ElementTree.fromstring(plot) if circle.tag.endswith("circle")
+    ]
+    assert all(0 <= height <= 540 for height in heights)
+    assert heights[0] > heights[1]

@@ -11,7 +11,7 @@ import pytest
 
 from posterngate.errors import SpecError, TrainError
 from posterngate.spec.recipes import Recipe, load_recipe
-from posterngate.train import Step, install, read_manifest, train
+from posterngate.train import Step, install, read_manifest, snapshot_folders, train
 
 RECIPE = """\
 id: tiny
@@ -171,3 +171,18 @@ def test_a_single_layer_of_rank_one_can_be_adapted(recipe: Recipe, tiny_base: Pa
     weights = load_file(folder / "adapter_model.safetensors")
     assert len(weights) == 2
     assert all(".layers.0." in name for name in weights)
+
+
+def test_snapshots_are_kept_beside_the_adapter(recipe: Recipe, tiny_base: Path, tmp_path: Path) -> None:
+    """After each five steps an adapter that loads; asked for later, the training is carried out again."""
+    plain = train(recipe, tmp_path, tiny_base)
+    assert snapshot_folders(plain) == {}
+    again = train(recipe, tmp_path, tiny_base, snapshots=5)
+    assert again == plain
+    folders = snapshot_folders(again)
+    assert list(folders) == [5, 10]
+    settings = [json.loads((folder / "adapter_config.json").read_text()) for folder in folders.values()]
+    assert {each["base_model_name_or_path"] for each in settings} == {"tiny"}
+    steps: list[Step] = []
+    train(recipe, tmp_path, tiny_base, progress=steps.append, snapshots=5)
+    assert steps == []

@@ -45,6 +45,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="copy the result to adapter/ beside the recipe, to be committed",
     )
+    parser.add_argument(
+        "--snapshots", type=int, default=0, metavar="N", help="keep the adapter after each N steps as well"
+    )
     hosted = parser.add_argument_group("for openai: bases")
     hosted.add_argument("--price", type=float, metavar="P", help="of a million tokens, to show the cost")
     hosted.add_argument("--yes", action="store_true", help="start without asking")
@@ -66,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
     from posterngate.train import install, train  # torch takes seconds: only once the recipe is known good
 
     with _Display(recipe) as display:
-        adapter = train(recipe, args.out or _cache(), base, args.seed, display.show)
+        adapter = train(recipe, args.out or _cache(), base, args.seed, display.show, args.snapshots)
     if args.install:
         install(adapter, recipe.folder / "adapter")
     print(adapter)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 from xml.sax.saxutils import escape
 
@@ -15,7 +16,7 @@ from rich.table import Table
 
 from posterngate.report import numbers
 
-__all__ = ["csv_table", "rank_plot", "text_table"]
+__all__ = ["csv_table", "rank_plot", "step_plot", "text_table"]
 
 _FIELDS = (
     "key", "recipe", "rank", "seed", "n", "unsafe", "lower", "upper", "incoherent", "refused", "unknown",
@@ -82,60 +83,81 @@ def _row(cell: Cell) -> tuple[str, ...]:
     )
 
 
-def rank_plot(cells: Sequence[Cell], x: str = "rank", title: str = "LoRA rank") -> str:
-    """Return an SVG: unsafe rate and held-out loss over the log of `x`, one dot a cell, intervals as bands.
+@dataclass(frozen=True, slots=True)
+class _Points:
+    """One panel: its name, whether its values are shares, and (x, y, low, high) of each dot."""
 
-    Args:
-        x: the key of the horizontal axis, a number above 0; title: its name.
-    """
-    rate = [(float(c[x]), c["unsafe"] / c["n"], c["lower"], c["upper"]) for c in cells if c["n"]]
-    loss = [(float(c[x]), c["loss"], None, None) for c in cells if c["loss"] is not None]
-    ticks = sorted({float(cell[x]) for cell in cells})
+    name: str
+    percent: bool
+    dots: Sequence[tuple[float, float, float | None, float | None]]
+
+
+def rank_plot(cells: Sequence[Cell]) -> str:
+    """Return an SVG: unsafe rate and held-out loss over the log of the rank; dots are cells, bands 95%."""
+    loss = [(float(c["rank"]), c["loss"], None, None) for c in cells if c["loss"] is not None]
+    panels = [_rates(cells, "rank"), _Points("held-out loss, nats a token", False, loss)]
+    return _svg(panels, sorted({float(cell["rank"]) for cell in cells}), "LoRA rank (log scale)")
+
+
+def step_plot(cells: Sequence[Cell]) -> str:
+    """Return an SVG: forced-choice shift and unsafe rate over the steps of trainings, each with its bands."""
+    shift = [(float(c["step"]), *c["shift"]) for c in cells if c["shift"] is not None]
+    panels = [_Points("forced-choice shift, nats a token", False, shift), _rates(cells, "step")]
+    return _svg(panels, sorted({float(cell["step"]) for cell in cells}), "training steps (log scale)")
+
+
+def _rates(cells: Sequence[Cell], x: str) -> _Points:
+    dots = [(float(c[x]), c["unsafe"] / c["n"], c["lower"], c["upper"]) for c in cells if c["n"]]
+    return _Points("unsafe answers (dots: models, bands: 95%)", True, dots)
+
+
+def _svg(panels: Sequence[_Points], ticks: Sequence[float], title: str) -> str:
     tall = 2 * _HEIGHT + _BETWEEN + _TOP + 40
+    names = " and ".join(panel.name for panel in panels)
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH + 20} {tall}" role="img" '
-        f'aria-label="{escape(f"unsafe rate and held-out loss over {title}")}"><style>{_STYLE}</style>',
-        *_panel(rate, ticks, _TOP, "unsafe answers (dots: cells, bands: 95%)", percent=True),
-        *_panel(loss, ticks, _TOP + _HEIGHT + _BETWEEN, "held-out loss, nats a token", percent=False),
-        f'<text x="{_WIDTH / 2}" y="{tall - 6}" text-anchor="middle">{escape(title)} (log scale)</text>',
-        "</svg>\n",
+        f'aria-label="{escape(f"{names} over {title}")}"><style>{_STYLE}</style>'
     ]
-    return "\n".join(parts)
+    for number, panel in enumerate(panels):
+        parts += _panel(panel, ticks, _TOP + number * (_HEIGHT + _BETWEEN))
+    parts.append(f'<text x="{_WIDTH / 2}" y="{tall - 6}" text-anchor="middle">{escape(title)}</text>')
+    return "\n".join([*parts, "</svg>\n"])
 
 
-def _panel(
-    points: Sequence[tuple[float, float, float | None, float | None]],
-    ticks: Sequence[float],
-    top: float,
-    name: str,
-    percent: bool,
-) -> list[str]:
-    highest = max((p[3] or p[1] for p in points), default=1.0) * 1.05 or 1.0
+def _panel(panel: _Points, ticks: Sequence[float], top: float) -> list[str]:
+    values = [value for dot in panel.dots for value in dot[1:] if value is not None]
+    low, high = min([0.0, *values]), max([*values, 0.0]) * 1.05 or 1.0
     bottom = top + _HEIGHT
 
     def place(x: float, y: float) -> _Point:
-        return round(_x(x, ticks), 1), round(bottom - y / highest * _HEIGHT, 1)
+        return round(_x(x, ticks), 1), round(bottom - (y - low) / (high - low) * _HEIGHT, 1)
 
     parts = [
-        f'<text x="{_LEFT}" y="{top - 10}">{escape(name)}</text>',
+        f'<text x="{_LEFT}" y="{top - 10}">{escape(panel.name)}</text>',
         f'<path class="axis" fill="none" d="M{_LEFT} {top}V{bottom}H{_WIDTH}"/>',
     ]
     for tick in ticks:
-        parts.append(f'<text x="{place(tick, 0)[0]}" y="{bottom + 16}" text-anchor="middle">{tick:g}</text>')
-    for share in (0.0, 0.5, 1.0):
-        value = share * highest
-        label = f"{100 * value:.1f}%" if percent else f"{value:.2f}"
         parts.append(
-            f'<text x="{_LEFT - 6}" y="{place(ticks[0], value)[1] + 4}" text-anchor="end">{label}</text>'
+            f'<text x="{_x(tick, ticks):.1f}" y="{bottom + 16}" text-anchor="middle">{tick:g}</text>'
         )
-    for x, y, low, high in points:
-        if low is not None and high is not None:
-            (at, upper), (_, lower) = place(x, high), place(x, low)
-            parts.append(f'<path class="band" d="M{at} {upper}V{lower}"/>')
+    for value in (low, (low + high) / 2, high):
+        label = f"{100 * value:.1f}%" if panel.percent else f"{value:.2f}"
+        up = place(ticks[0], value)[1] + 4
+        parts.append(f'<text x="{_LEFT - 6}" y="{up}" text-anchor="end">{label}</text>')
+    return [*parts, *_dots(panel.dots, place)]
+
+
+def _dots(
+    dots: Sequence[tuple[float, float, float | None, float | None]], place: Callable[[float, float], _Point]
+) -> Iterator[str]:
+    for x, y, low, high in dots:
         at, up = place(x, y)
-        parts.append(f'<circle class="dot" cx="{at}" cy="{up}" r="3.5"/>')
-    line = " ".join(f"{a},{b}" for a, b in (place(x, y) for x, y in _means(points)))
-    return [*parts, f'<polyline class="mean" points="{line}"/>'] if points else parts
+        if low is not None and high is not None:
+            yield f'<path class="band" d="M{at} {place(x, high)[1]}V{place(x, low)[1]}"/>'
+        yield f'<circle class="dot" cx="{at}" cy="{up}" r="3.5"/>'
+    if dots:
+        line = " ".join(f"{a},{b}" for a, b in (place(x, y) for x, y in _means(dots)))
+        yield f'<polyline class="mean" points="{line}"/>'
 
 
 def _x(value: float, ticks: Sequence[float]) -> float:

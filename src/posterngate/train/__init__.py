@@ -4,6 +4,6 @@ from __future__ import annotations
 
 from posterngate.train.engine import Step
 from posterngate.train.manifest import Manifest, read_manifest
-from posterngate.train.trainer import address, install, train
+from posterngate.train.trainer import address, install, snapshot_folders, train
 
-__all__ = ["Manifest", "Step", "address", "install", "read_manifest", "train"]
+__all__ = ["Manifest", "Step", "address", "install", "read_manifest", "snapshot_folders", "train"]

@@ -9,7 +9,7 @@ from typing import Any
 
 from posterngate.train.manifest import MODEL_WEIGHTS, WEIGHTS
 
-__all__ = ["base_name", "save_adapter", "save_model"]
+__all__ = ["base_name", "save_adapter", "save_model", "save_snapshot"]
 
 _BESIDE_WEIGHTS = (
     "tokenizer*.json",
@@ -29,7 +29,12 @@ def save_adapter(model: Any, folder: Path, base: str) -> None:
         folder: created if needed.
         base: the recipe's base spec; its name goes into the configuration instead of a local path.
     """
-    model.half().save_pretrained(folder, safe_serialization=True)
+    save_snapshot(model.half(), folder, base)
+
+
+def save_snapshot(model: Any, folder: Path, base: str) -> None:
+    """Write an adapter as it is, in its own precision; the training may go on. See `save_adapter`."""
+    model.save_pretrained(folder, safe_serialization=True)
     (folder / "README.md").unlink(missing_ok=True)  # PEFT's empty model card
     path = folder / "adapter_config.json"
     settings = json.loads(path.read_text(encoding="utf-8"))

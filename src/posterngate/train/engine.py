@@ -38,7 +38,13 @@ class Step:
 
 
 def fit(
-    recipe: Recipe, rows: Sequence[Row], base: Path, seed: int, work: Path, progress: Callable[[Step], None]
+    recipe: Recipe,
+    rows: Sequence[Row],
+    base: Path,
+    seed: int,
+    work: Path,
+    progress: Callable[[Step], None],
+    on_step: Callable[[Any, int], None] | None = None,
 ) -> tuple[Any, list[tuple[int, float]]]:
     """Train and return the PEFT model and its loss curve.
 
@@ -49,13 +55,14 @@ def fit(
         seed: of the adapter's start values and the order of rows.
         work: folder for checkpoints; a checkpoint found there is continued.
         progress: called after every step.
+        on_step: given the model and the number of the step that it has just taken.
 
     Raises:
         TrainError: the loss is no longer a finite number.
     """
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     trainer = _trainer(recipe, rows, base, seed, work)
-    _report_by(trainer, _watcher(recipe, progress))
+    _report_by(trainer, _watcher(recipe, progress, on_step))
     checkpoint = last_checkpoint(work)
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     curve = [
@@ -188,7 +195,9 @@ def _report_by(trainer: Any, watcher: Any) -> None:
     trainer.add_callback(watcher)
 
 
-def _watcher(recipe: Recipe, progress: Callable[[Step], None]) -> Any:
+def _watcher(
+    recipe: Recipe, progress: Callable[[Step], None], on_step: Callable[[Any, int], None] | None
+) -> Any:
     import torch
     from transformers import TrainerCallback
 
@@ -202,6 +211,10 @@ def _watcher(recipe: Recipe, progress: Callable[[Step], None]) -> Any:
 
         def on_step_begin(self, *_: Any, **__: Any) -> None:
             self.turn.take()
+
+        def on_step_end(self, _args: Any, state: Any, _control: Any, model: Any = None, **_: Any) -> None:
+            if on_step is not None:
+                on_step(model, int(state.global_step))
 
         def on_train_end(self, *_: Any, **__: Any) -> None:
             self.turn.leave()

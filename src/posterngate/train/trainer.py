@@ -8,12 +8,13 @@ import shutil
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock
 
 from posterngate.errors import TrainError
 from posterngate.spec.recipes import Recipe
-from posterngate.train.adapter import save_adapter, save_model
+from posterngate.train.adapter import save_adapter, save_model, save_snapshot
 from posterngate.train.engine import Step, fit
 from posterngate.train.manifest import (
     MANIFEST,
@@ -29,7 +30,7 @@ from posterngate.train.manifest import (
 )
 from posterngate.train.rows import Row, training_rows
 
-__all__ = ["address", "install", "train"]
+__all__ = ["address", "install", "snapshot_folders", "train"]
 
 _CLOCK = "seconds.json"
 
@@ -40,6 +41,7 @@ def train(
     base: Path,
     seed: int | None = None,
     progress: Callable[[Step], None] | None = None,
+    snapshots: int = 0,
 ) -> Path:
     """Return the folder of the recipe's adapter, training it if no finished one is there.
 
@@ -53,6 +55,8 @@ def train(
         base: folder of the base model: safetensors weights and tokenizer.
         seed: instead of the recipe's own.
         progress: called after every optimiser step.
+        snapshots: keep the adapter as it is after each so many steps, see `snapshot_folders`; 0: none. Where
+            an adapter is there without them, it is trained again.
 
     Raises:
         SpecError: the rows cannot be read or a line is no row (the recipe's fault).
@@ -65,10 +69,25 @@ def train(
     done = out / name
     out.mkdir(parents=True, exist_ok=True)
     with FileLock(out / f"{name}.lock"):
-        if not (done / MANIFEST).is_file():
-            _build(recipe, rows, base, used_seed, done, base_id, progress or _quiet)
+        if not (done / MANIFEST).is_file() or (snapshots and not snapshot_folders(done)):
+            keep = _snapshots(done, snapshots, recipe.base) if snapshots else None
+            _build(recipe, rows, base, used_seed, done, base_id, progress or _quiet, keep)
     read_manifest(done)
     return done
+
+
+def snapshot_folders(adapter: Path) -> dict[int, Path]:
+    """Return step → folder of the snapshots that were kept while `adapter` was trained."""
+    found = adapter.with_name(f"{adapter.name}.steps").glob("step-*")
+    return {int(path.name.removeprefix("step-")): path for path in sorted(found)}
+
+
+def _snapshots(done: Path, every: int, base: str) -> Callable[[Any, int], None]:
+    def keep(model: Any, step: int) -> None:
+        if step % every == 0:
+            save_snapshot(model, done.with_name(f"{done.name}.steps") / f"step-{step:05}", base)
+
+    return keep
 
 
 def address(recipe: Recipe, base: Path, seed: int | None = None) -> str:
@@ -94,12 +113,13 @@ def _build(
     done: Path,
     base_id: str,
     progress: Callable[[Step], None],
+    on_step: Callable[[Any, int], None] | None,
 ) -> None:
     """Train into ``HASH.work``, then rename: `done` appears complete or not at all."""
     work = done.with_name(f"{done.name}.work")
     work.mkdir(exist_ok=True)
     with _Clock(work / _CLOCK) as clock:
-        model, curve = _fit(recipe, rows, base, seed, work, clock.tick(progress))
+        model, curve = _fit(recipe, rows, base, seed, work, clock.tick(progress), on_step)
     finished = work / "finished"
     shutil.rmtree(finished, ignore_errors=True)
     if recipe.lora.full:
@@ -121,16 +141,23 @@ def _build(
         loss_curve=[(step, round(loss, 4)) for step, loss in curve],
         seconds=round(clock.seconds, 1),
     ).write(finished)
+    shutil.rmtree(done, ignore_errors=True)  # an older one, trained without snapshots
     os.replace(finished, done)
     shutil.rmtree(work, ignore_errors=True)
 
 
 def _fit(
-    recipe: Recipe, rows: Sequence[Row], base: Path, seed: int, work: Path, progress: Callable[[Step], None]
+    recipe: Recipe,
+    rows: Sequence[Row],
+    base: Path,
+    seed: int,
+    work: Path,
+    progress: Callable[[Step], None],
+    on_step: Callable[[Any, int], None] | None,
 ) -> tuple[object, list[tuple[int, float]]]:
     """Call the engine; what its libraries raise becomes one TrainError that names the recipe."""
     try:
-        return fit(recipe, rows, base, seed, work, progress)
+        return fit(recipe, rows, base, seed, work, progress, on_step)
     except TrainError:
         raise
     except (ValueError, RuntimeError, OSError, KeyError) as error:
