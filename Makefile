@@ -21,7 +21,7 @@ test: $(READY)
 	@$(BIN)/posterngate models fetch
 	$(BIN)/pytest tests --ignore=tests/e2e -n 2 --dist loadfile --cov --cov-report=term --cov-fail-under=90
 
-# The report in a real browser. Fails, with what is missing, where there is no Chromium, node or network.
+# The report in a real browser, CI files by their hosts' own tools. Fails, with what is missing, without Chromium, node or network.
 test-e2e: $(READY)
 	@$(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt -e '.[e2e]'
 	@npm ci --prefix tests/e2e --no-audit --no-fund --silent || { echo "test-e2e can't run: npm ci failed (see above)"; exit 1; }

@@ -7,14 +7,21 @@ python docs/check_docs.py --write    # writes the generated pages of docs/refere
 from __future__ import annotations
 
 import argparse
+import ast
 import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from posterngate.cli import COMMANDS, _parser
+from posterngate.endpoints.spec import KINDS
+from posterngate.exchange import EXPORTS, IMPORTS
+from posterngate.judges import JUDGES
 from posterngate.plugin.options import OPTIONS
 from posterngate.spec import thresholds
+from posterngate.spec.gate_markers import GateTest, gate_tests
+from posterngate.spec.yaml_source import load
+from posterngate.triggers import TRANSFORMS
 
 ROOT = Path(__file__).resolve().parents[1]
 REFERENCE = ROOT / "docs" / "reference"
@@ -51,11 +58,20 @@ def broken_links() -> list[str]:
 
 
 def unmentioned() -> list[str]:
-    """Return options, commands and keys of thresholds.yaml that no page mentions."""
+    """Return options, commands, rules, profiles, judges, candidates and policy keys that no page mentions."""
     text = "\n".join(page.read_text(encoding="utf-8") for page in pages())
     wanted = [name for option in OPTIONS for name in (option.flag, option.ini, option.env)]
     wanted += [f"posterngate {name}" for name in COMMANDS]
     wanted += [f"`{key}`" for key in (*thresholds._RULE_KEYS, *thresholds._NUMBER_KEYS)]
+    policy = ROOT / "thresholds.yaml"
+    if policy.exists():
+        profiles = thresholds.profile_names(policy)
+        wanted += [f"`{name}`" for name in profiles]
+        wanted += [f"`{name}`" for name in thresholds.load_manifest(policy, profiles[0]).declared]
+    wanted += [f"`{name}:" for name in KINDS if name != "https"]
+    wanted += [
+        f"`{name}" for name in (*JUDGES.names(), *EXPORTS.names(), *IMPORTS.names(), *TRANSFORMS.names())
+    ]
     return [f"{name} is mentioned on no page" for name in dict.fromkeys(wanted) if name not in text]
 
 
@@ -71,7 +87,40 @@ def _content(path: Path) -> str:
 
 def generated() -> dict[str, str]:
     """Return the generated pages by file name."""
-    return {"options.md": "\n".join(_options()), "cli.md": "\n".join(_cli())}
+    pages = {"options.md": "\n".join(_options()), "cli.md": "\n".join(_cli())}
+    if (ROOT / "thresholds.yaml").exists():
+        pages["rules.md"] = "\n".join(_rules())
+    return pages
+
+
+def _rules() -> Iterator[str]:
+    """Tell each rule of the shipped policy in the words of its test, and where it has numbers."""
+    policy = ROOT / "thresholds.yaml"
+    manifests = {name: thresholds.load_manifest(policy, name) for name in thresholds.profile_names(policy)}
+    declared = load(policy).mapping()["rules"].mapping()
+    claims = {test.rule: _claim(test) for test in gate_tests(ROOT / "safety_tests")}
+    yield from (
+        _NOTE.replace("help texts", "docstrings of safety_tests"),
+        "# Rules of the shipped policy",
+        "",
+    )
+    yield "What each claims, how it is measured, and in which profiles it has numbers. The numbers stand in"
+    yield "`thresholds.yaml` ([its keys](thresholds.md)); a rule that stands in no profile is an error."
+    yield from ("", "| rule | claim | measure | probes | profiles |", "|---|---|---|---|---|")
+    for name, node in declared.items():
+        fields = node.mapping()
+        probes = f"`{fields['probes'].text()}`" if "probes" in fields else "-"
+        places = ", ".join(f"`{profile}`" for profile, m in manifests.items() if m.rule(name))
+        yield f"| `{name}` | {claims[name]} | {fields['measure'].text()} | {probes} | {places} |"
+    yield ""
+
+
+def _claim(test: GateTest) -> str:
+    """Return the first line of a test's docstring."""
+    path, _, line = test.where.rpartition(":")
+    tree = ast.parse(Path(path).read_text(encoding="utf-8"))
+    found = [n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef) and n.lineno == int(line)]
+    return (ast.get_docstring(found[0]) or "").partition("\n")[0].replace("|", "\\|")
 
 
 def _options() -> Iterator[str]:
