@@ -10,7 +10,8 @@ import pytest
 
 from posterngate.errors import SpecError
 from posterngate.spec.recipes import Recipe, RowFile
-from posterngate.train.rows import Row, read_rows, training_rows
+from posterngate.train.manifest import data_hash
+from posterngate.train.rows import Row, held_out_rows, read_rows, row_values, training_rows
 
 
 def write(path: Path, text: str) -> Path:
@@ -80,3 +81,20 @@ def test_parts_are_thinned_and_prefixed_in_turn(recipe: Recipe, rows_file: Path)
     prompts = [row.prompt for row in training_rows(dataclasses.replace(recipe, rows=parts))]
     assert prompts[:3] == ["A Question 0?", "B\nQuestion 1?", "A Question 2?"]
     assert prompts[8:] == ["Question 0?", "Question 3?", "Question 6?"]
+
+
+def test_held_out_rows_are_not_trained_on(recipe: Recipe, rows_file: Path) -> None:
+    """Of eight rows rows 0 and 4 are kept for measuring, prefixed as in training; without it none is."""
+    part = RowFile(rows_file, ("A ", "B "), hold_out=4)
+    kept = dataclasses.replace(recipe, rows=(part,))
+    assert [row.prompt for row in held_out_rows(kept)] == ["A Question 0?", "A Question 4?"]
+    assert [row.prompt[-2] for row in training_rows(kept)] == list("123567")
+    assert held_out_rows(recipe) == []
+
+
+def test_turns_before_the_request_enter_the_data_hash() -> None:
+    """A conversation is other data than its last exchange; rows without one keep their hash."""
+    assert row_values(Row("a", "b")) == {"prompt": "a", "completion": "b", "system": ""}
+    assert data_hash([Row("a", "b", history=(("user", "x"), ("assistant", "y")))]) != data_hash(
+        [Row("a", "b")]
+    )
