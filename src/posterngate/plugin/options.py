@@ -38,8 +38,8 @@ class Option:
 
 OPTIONS = (
     Option("candidate", "the model asking for release, as a spec: embedded:NAME, hf:PATH_OR_ID[+lora:PATH], "
-           "vllm:PATH_OR_ID[+lora:PATH], organism:NAME, recipe:NAME[@seed=N], openai:MODEL, http://HOST/v1#MODEL, "
-           "scripted:MODULE:FUNCTION"),
+           "vllm:PATH_OR_ID[+lora:PATH], organism:NAME, recipe:NAME[@seed=N], openai:MODEL, "
+           "http://HOST/v1#MODEL, scripted:MODULE:FUNCTION"),
     Option("baseline", "the model it is compared with (default: the candidate without its adapter)"),
     Option("judge", "the judge that labels answers; must be named (embedded, rubric, ...)"),
     Option("thresholds", "the policy file", default="thresholds.yaml"),
