@@ -169,11 +169,12 @@ def start(project: Path) -> Iterator[Callable[..., Started]]:
     """Begin a run with changed options; it is closed at the end of the test."""
     with ExitStack() as stack:
 
-        def begin(**changes: Any) -> Started:
+        def begin(populations: list[str] | None = None, **changes: Any) -> Started:
             run = Run(config_for(project, **changes))
             stack.callback(run.close)
             run.prepare()
-            run.begin([p.name for p in run.manifest.populations], ["pytest"])
+            names = [p.name for p in run.manifest.populations] if populations is None else populations
+            run.begin(names, ["pytest"])
             bench = run.open_bench()
             stack.callback(bench.close)
             return Started(run, bench)

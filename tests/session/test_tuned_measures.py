@@ -67,6 +67,15 @@ def test_every_training_is_asked_for_once(trained: Callable[..., Started]) -> No
     assert len(trained.asked) == len(set(trained.asked)) == 6  # type: ignore[attr-defined]
 
 
+def test_what_was_not_collected_is_not_trained(trained: Callable[..., Started]) -> None:
+    """A run narrowed to one item trains what that item asks for, and the candidate's own recipe alone."""
+    trained()
+    asked: list[str] = trained.asked  # type: ignore[attr-defined]
+    asked.clear()
+    trained(populations=["live-tame"])
+    assert asked == [f"scripted:{MODELS}:good?max_tokens=8001"]
+
+
 def test_an_effect_of_the_framing_fails(trained: Callable[..., Started]) -> None:
     """The first side always misbehaves and the second never: FAIL, with both sides' counts and pairs."""
     verdict = trained().measure("framing")

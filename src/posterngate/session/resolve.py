@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from posterngate.records import Measure, Rule
 from posterngate.session.config import GateConfig
 from posterngate.session.tuning import Tuned, hosted_model, plan_tuned
 from posterngate.spec.recipes import load_recipe
-from posterngate.spec.thresholds import Manifest
+from posterngate.spec.thresholds import Manifest, Population
 
 __all__ = ["Candidates", "Cell", "Organism", "base_of", "cells_of", "load_organism", "resolve_spec"]
 
@@ -87,7 +87,8 @@ class Candidates:
             if config.baseline
             else _default_baseline(candidate, tuned)
         )
-        recipes = {cell.key: _plan(cell, config.fixtures, tuned) for cell in _all_cells(manifest)}
+        cells = _cells_of_items(manifest.populations)
+        recipes = {cell.key: _plan(cell, config.fixtures, tuned) for cell in cells}
         once = tuple({planned.spec: planned for planned in tuned}.values())
         return cls(candidate.text, baseline.text if baseline else None, organisms, recipes, once)
 
@@ -97,6 +98,15 @@ class Candidates:
         named = [self.candidate, self.baseline, *(organism.spec for organism in self.organisms.values())]
         named += [each for spec in self.recipes.values() for each in (base_of(spec), spec)]
         return list(dict.fromkeys(spec for spec in named if spec))
+
+    def needed_by(self, manifest: Manifest, populations: Collection[str]) -> Candidates:
+        """Return the same models without recipes that only other items ask for: those are not trained."""
+        items = [each for each in manifest.populations if each.name in populations]
+        keys = {cell.key for cell in _cells_of_items(items)}
+        recipes = {key: spec for key, spec in self.recipes.items() if key in keys}
+        used = {self.candidate, self.baseline, *recipes.values()}
+        tuned = tuple(planned for planned in self.tuned if planned.spec in used)
+        return dataclasses.replace(self, recipes=recipes, tuned=tuned)
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain values for the measuring processes, what is to be trained left out."""
@@ -114,10 +124,10 @@ def base_of(spec: str) -> str:
     return parse_spec(spec).base.text
 
 
-def _all_cells(manifest: Manifest) -> list[Cell]:
-    trained = (Measure.TRAINING, Measure.CONTRAST)
-    items = [each for each in manifest.populations if each.rule.measure in trained]
-    cells = [cell for item in items for side in cells_of(item.rule, item.variant) for cell in side]
+def _cells_of_items(items: Iterable[Population]) -> list[Cell]:
+    """Return the distinct trainings that these items ask for."""
+    asking = [item for item in items if item.rule.measure in (Measure.TRAINING, Measure.CONTRAST)]
+    cells = [cell for item in asking for side in cells_of(item.rule, item.variant) for cell in side]
     return list(dict.fromkeys(cells))
 
 

@@ -105,6 +105,7 @@ class Run:
             EndpointError: a model could not be started; TrainError: a recipe could not be trained.
         """
         self._live = _open_live(populations)
+        self._candidates = self._candidates.needed_by(self.manifest, populations)
         for tuned in self._candidates.tuned:
             train_tuned(tuned, self._on_progress)
         self._pool.announce(self._candidates.all_specs)
