@@ -188,8 +188,7 @@ def fill(root: Path) -> int:
     try:
         run.prepare()
         run.begin([population.name for population in run.manifest.populations], ["benchmark"])
-        given = run.worker_input()
-        bench = Bench.open(config, run.manifest, given["address"], given["token"], given["locks"])
+        bench = run.open_bench()
         served = bench.serve(config.candidate)
         stored = sum(fill_rule(bench, served, number) for number in range(len(run.manifest.populations)))
         bench.close()
