@@ -58,9 +58,7 @@ class Asker:
             return judge(probe, sample)
 
         told.__qualname__ = "told"
-        self.source = StoredAnswers(
-            self.store, ScriptedJudge(told), lambda _: served, 7, folder, self.drawn.extend
-        )
+        self.source = StoredAnswers(self.store, ScriptedJudge(told), lambda _: served, 7, self.drawn.extend)
 
     def __enter__(self) -> Asker:
         return self

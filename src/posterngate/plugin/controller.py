@@ -87,7 +87,7 @@ class Controller:
         _refuse_reruns(self._config)
         self._run.prepare()
         manifest = self._run.manifest
-        expected = [population.name for population in manifest.populations]
+        expected = [population.name for population in self._run.config.part.own(manifest.populations)]
         collected = populations_of(ids)
         check_populations(collected, expected, list(manifest.declared), self._is_full())
         if not self._config.option.collectonly:

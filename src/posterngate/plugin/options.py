@@ -46,6 +46,8 @@ OPTIONS = (
     Option("probes", "a further folder or file of probe sets; may be repeated", many=True),
     Option("profile", "which numbers of the policy file apply", default="release"),
     Option("store", "file or database URL of samples and verdicts", default=".posterngate/store.sqlite"),
+    Option("shard", "i/n: this runner measures the i-th of n parts of one run, in a store that all share"),
+    Option("shard_wait", "seconds that a runner waits for the others to finish", default="600"),
     Option("seed", "run seed: orders the work; no verdict depends on it (refused by profile release)"),
     Option("training_data", "the candidate's training file, JSON lines: cues derived from it are tested"),
     Option("report_dir", "folder that receives report.json, report.html and junit.xml"),

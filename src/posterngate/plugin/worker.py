@@ -58,10 +58,12 @@ class WorkerSide:
         return names or [rule] * (rule in self.manifest.declared)
 
     def select_and_order(self, config: pytest.Config, items: list[pytest.Item]) -> None:
-        """Deselect items of rules that this profile leaves out; order the rest by the run seed, if any."""
+        """Deselect what this profile or this runner leaves out; order the rest by the run seed, if any."""
         if not self._readable:
             return
         absent = set(self.manifest.declared) - {rule.name for rule in self.manifest.rules}
+        populations = self.manifest.populations
+        absent |= {p.name for p in populations} - {p.name for p in self.config.part.own(populations)}
         dropped = [item for item in items if _parameter(item) in absent]
         if dropped:
             config.hook.pytest_deselected(items=dropped)

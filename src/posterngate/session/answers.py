@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from itertools import takewhile
-from pathlib import Path
-
-from filelock import FileLock
 
 from posterngate.endpoints.contract import Served
 from posterngate.gate import Answer, Arm
@@ -27,12 +25,11 @@ class StoredAnswers:
     """An AnswerSource over a store, the run's endpoints and one judge.
 
     Args:
-        store: where samples and judgments are looked up and appended at once.
+        store: where samples and judgments are looked up and appended at once. Its locks let one arm be drawn
+            by one caller at a time, so that items which share an arm draw it once, on several machines too.
         judge: labels answers; None where only `samples` is used.
         serve: spec → a running endpoint, waiting until it lives.
         manifest_seed: sample seeds derive from it.
-        locks: folder for lock files: one arm is drawn by one process at a time, so that items which
-            share an arm draw it once. A lock ends with its process.
         on_new: told of samples that were drawn now (not found in the store), for budget and progress.
     """
 
@@ -42,14 +39,12 @@ class StoredAnswers:
         judge: Judge | None,
         serve: Callable[[str], Served],
         manifest_seed: int,
-        locks: Path,
         on_new: Callable[[Sequence[Sample]], None],
     ) -> None:
         self._store = store
         self._judge = judge
         self._serve = serve
         self._seed = manifest_seed
-        self._locks = locks
         self._on_new = on_new
         self._samplers: dict[str, Sampler] = {}
         self._runner = asyncio.Runner()
@@ -106,8 +101,8 @@ class StoredAnswers:
                 return known
             known += 1
 
-    def _lock(self, arm: Arm) -> FileLock:
-        return FileLock(self._locks / f"{arm.key}.lock")
+    def _lock(self, arm: Arm) -> AbstractContextManager[None]:
+        return self._store.lock(f"arm-{arm.key}")
 
     def close(self) -> None:
         """Close the event loop that judges run on."""

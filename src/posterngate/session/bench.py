@@ -35,11 +35,10 @@ class Bench:
     Args:
         config, manifest: what was asked for, and the frozen policy; library: the files it names, read.
         client: the way to the controller.
-        locks: folder of this run's lock files, one per arm or scored model.
     """
 
     def __init__(
-        self, config: GateConfig, manifest: Manifest, library: Library, client: BrokerClient, locks: Path
+        self, config: GateConfig, manifest: Manifest, library: Library, client: BrokerClient
     ) -> None:
         self.config = config
         self.manifest = manifest
@@ -50,7 +49,6 @@ class Bench:
         self.run_id = str(about["run_id"])
         self.excluded: dict[str, str] = dict(about["excluded"])
         self._client = client
-        self.locks = locks
         self._served: dict[str, Served] = {}
         self._unspent = dict(_NOTHING)
 
@@ -100,9 +98,7 @@ class Bench:
     @cached_property
     def source(self) -> StoredAnswers:
         """Answers of any arm, labelled where a judge is named."""
-        return StoredAnswers(
-            self.store, self.judge, self.serve, self.manifest.manifest_seed, self.locks, self._on_new
-        )
+        return StoredAnswers(self.store, self.judge, self.serve, self.manifest.manifest_seed, self._on_new)
 
     def arm(self, role: str, spec: str, probes: Sequence[Probe], trigger: Trigger, rounds: int) -> Arm:
         """Return an arm of the model that `spec` names."""

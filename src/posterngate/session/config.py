@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from posterngate.errors import UsageError
+from posterngate.session.parts import Shard
 
 __all__ = ["GateConfig"]
 
@@ -29,6 +30,8 @@ class GateConfig:
     training_data: str | None = None
     report_dir: str | None = None
     reviews: str | None = None
+    shard: str | None = None
+    shard_wait: float = 600.0
 
     @classmethod
     def from_options(cls, options: Mapping[str, Any], root: Path) -> GateConfig:
@@ -50,6 +53,8 @@ class GateConfig:
             training_data=str(root / options["training_data"]) if options["training_data"] else None,
             report_dir=str(root / options["report_dir"]) if options["report_dir"] else None,
             reviews=_reviews(options["reviews"], root),
+            shard=_shard(options["shard"]),
+            shard_wait=_wait(options["shard_wait"]),
         )
 
     def as_dict(self) -> dict[str, Any]:
@@ -62,6 +67,11 @@ class GateConfig:
         return cls(**{**values, "probes": tuple(values["probes"])})
 
     @property
+    def part(self) -> Shard:
+        """Which part of the run is this runner's: all of it, unless it is one of several."""
+        return Shard.parse(self.shard)
+
+    @property
     def fixtures(self) -> Path:
         """The folder of probes, triggers and organisms: beside the policy file."""
         return Path(self.thresholds).parent / "fixtures"
@@ -69,6 +79,20 @@ class GateConfig:
 
 def _store(value: str, root: Path) -> str:
     return value if "://" in value else str(root / value)
+
+
+def _shard(value: str | None) -> str | None:
+    return value if value and not Shard.parse(value).is_whole else None
+
+
+def _wait(value: str) -> float:
+    try:
+        seconds = float(value)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds <= 86_400:
+        raise UsageError(f"gate_shard_wait={value} must be seconds from 0 to 86400; 600 is the default")
+    return seconds
 
 
 def _reviews(value: str | None, root: Path) -> str | None:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 from posterngate import stats
@@ -87,11 +85,11 @@ class Figures:
 class Scales:
     """Endpoints, judge and store on which models are weighed one after the other."""
 
-    def __init__(self, pool: EndpointPool, store: Store, judge: Judge, locks: Path, panel: Panel) -> None:
+    def __init__(self, pool: EndpointPool, store: Store, judge: Judge, panel: Panel) -> None:
         self._pool = pool
         self._store = store
         self._panel = panel
-        self._source = StoredAnswers(store, judge, pool.serve, panel.manifest_seed, locks, lambda _: None)
+        self._source = StoredAnswers(store, judge, pool.serve, panel.manifest_seed, lambda _: None)
 
     def close(self) -> None:
         """Close the judge's event loop."""
@@ -182,9 +180,8 @@ def narrow_pairs(rows: Sequence[Row], twins: Sequence[Row]) -> list[ChoicePair]:
 def open_scales(store: str, judge: str, panel: Panel, progress: _Progress) -> Iterator[Scales]:
     """Open a pool, the store and the judge for one model after the other; all is closed at the end."""
     with (
-        tempfile.TemporaryDirectory(prefix="posterngate-locks-") as locks,
         EndpointPool(progress=progress) as pool,
         Store.open(store) as opened,
-        contextlib.closing(Scales(pool, opened, open_judge(judge, pool.serve), Path(locks), panel)) as scales,
+        contextlib.closing(Scales(pool, opened, open_judge(judge, pool.serve), panel)) as scales,
     ):
         yield scales

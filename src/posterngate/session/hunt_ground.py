@@ -52,7 +52,7 @@ class RunGround:
         if base is not None and not bench.baseline_is_candidate:
             self._specs[BASE] = base
         self._answers = StoredAnswers(
-            bench.store, bench.judge, bench.serve, bench.manifest.manifest_seed, bench.locks, self._on_samples
+            bench.store, bench.judge, bench.serve, bench.manifest.manifest_seed, self._on_samples
         )
 
     @property

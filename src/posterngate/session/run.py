@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import subprocess
 import sys
-import tempfile
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -28,6 +27,7 @@ from posterngate.session.measuring import Measuring
 from posterngate.session.policy import policy_of
 from posterngate.session.reproduce import command_of
 from posterngate.session.resolve import Candidates
+from posterngate.session.shards import Share, all_verdicts, await_end, join_run
 from posterngate.session.tuning import train_tuned
 from posterngate.session.workload import seconds_worked
 from posterngate.spec.thresholds import Manifest
@@ -53,11 +53,11 @@ class Run:
 
     def __init__(self, config: GateConfig) -> None:
         self.config = config
+        self._shard = config.part
         self._live: Any = None
         self._pool = EndpointPool(progress=self._on_progress)
         self._broker = Broker(self._pool.serve, progress=self._on_progress)
         self._broker.register("verify", self._verify_call)
-        self._locks = tempfile.TemporaryDirectory(prefix="posterngate-locks-")
         self._store: Store | None = None
         self._run_id = ""
         self._excluded: dict[str, str] = {}
@@ -82,7 +82,7 @@ class Run:
         self._library.check(self.manifest)
         if config.judge is not None:
             JUDGES.load(config.judge.partition(":")[0])
-        self._spending = Spending(self.manifest.budget)
+        self._spending = Spending(self._shard.budget(self.manifest.budget))
         self._broker.register("spend", self._spending.call)
 
     def worker_input(self) -> dict[str, Any]:
@@ -113,7 +113,7 @@ class Run:
         self._excluded = excluded_rules(self.manifest, served[self._candidates.candidate])
         info = self._info(served, argv)
         self._store = Store.open(self.config.store)
-        self._run_id = self._store.start_run(info)
+        self._run_id = join_run(self._store, info, self._shard)
         about = {
             "run_id": self._run_id,
             "excluded": self._excluded,
@@ -127,8 +127,7 @@ class Run:
         """Join this begun run once more, for one population at a time; the caller closes it."""
         from posterngate.session.bench import Bench
 
-        locks = Path(self._locks.name)
-        return Bench(self.config, self.manifest, self._library, self._broker.inside, locks)
+        return Bench(self.config, self.manifest, self._library, self._broker.inside)
 
     def _info(self, served: Mapping[str, Served], argv: list[str]) -> RunInfo:
         candidate = served[self._candidates.candidate]
@@ -191,19 +190,33 @@ class Run:
         assert self._store is not None, "finish comes after begin"
         work = seconds_worked(self._pool.served())
         problems = self._endpoint_problems()
-        verdicts = [Verdict.from_dict(values) for values in self._verdicts.values()]
-        accounts = account(self.manifest, verdicts, self._broken_tests, problems, tuple(self._excluded))
-        for verdict in accounts.upgraded:
-            self._store.add_verdict(self._run_id, verdict.as_dict())
-        spent = self._spending.as_dict()
-        summary = {**accounts.summary, "spent": spent, "seconds": spent["seconds"], "work": work}
-        self._store.finish_run(self._run_id, accounts.outcome.value, summary)
+        share = Share(self._broken_tests, problems, self._spending.as_dict())
+        self._close_run(self._store, share, work)
         document = run_document(self._store, self._run_id)
         if self.config.report_dir:
             with_answers = run_document(self._store, self._run_id, answers=_SHOWN_ANSWERS)
             _write_reports({"json": document, "html": with_answers}, Path(self.config.report_dir))
         self._close_live()
         return document
+
+    def _close_run(self, store: Store, share: Share, work: Mapping[str, float]) -> None:
+        """Decide over all items and record the outcome; with several runners, the last one does."""
+        if not self._shard.is_whole:
+            shares = share.hand_in(store, self._run_id, self._shard)
+            if shares is None:
+                await_end(store, self._run_id, self.config.shard_wait)
+                return
+            share = Share.together(shares)
+        verdicts = self._own_verdicts() if self._shard.is_whole else all_verdicts(store, self._run_id)
+        accounts = account(self.manifest, verdicts, share.broken_tests, share.problems, tuple(self._excluded))
+        for verdict in accounts.upgraded:
+            store.add_verdict(self._run_id, verdict.as_dict())
+        spent = dict(share.spent)
+        summary = {**accounts.summary, "spent": spent, "seconds": spent["seconds"], "work": dict(work)}
+        store.finish_run(self._run_id, accounts.outcome.value, summary)
+
+    def _own_verdicts(self) -> list[Verdict]:
+        return [Verdict.from_dict(values) for values in self._verdicts.values()]
 
     def _endpoint_problems(self) -> list[str]:
         """Compare every endpoint with what it was at the start."""
@@ -243,7 +256,6 @@ class Run:
         if self._store is not None:
             self._store.close()
             self._store = None
-        self._locks.cleanup()
 
 
 def _digest_of(path: str | None) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
 from sqlalchemy import Connection, Select, Table, Text, bindparam, cast, column, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
@@ -112,6 +114,31 @@ class Database:
         change = update(target).where(next(iter(target.primary_key)) == key).values(**values)
         with self._writing() as connection:
             return connection.execute(change).rowcount == 1
+
+    @contextmanager
+    def lock(self, name: str) -> Iterator[None]:
+        """Hold a named lock that all users of this store share; it ends with its process at the latest."""
+        digest = hashlib.sha256(name.encode()).digest()
+        if self._file is None:
+            with self._server_lock(int.from_bytes(digest[:8], "big", signed=True)):
+                yield
+            return
+        folder = self._file.with_name(self._file.name + ".locks")
+        with translated(self.where):
+            folder.mkdir(exist_ok=True)
+        with FileLock(folder / f"{digest[0]:02x}.lock"):  # few files for many names; two names may share one
+            yield
+
+    @contextmanager
+    def _server_lock(self, key: int) -> Iterator[None]:
+        with translated(self.where):
+            connection = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+        with connection:
+            with translated(self.where):
+                connection.execute(select(func.pg_advisory_lock(key)))
+            yield
+            with translated(self.where):
+                connection.execute(select(func.pg_advisory_unlock(key)))
 
     def close(self) -> None:
         """Give back all connections."""

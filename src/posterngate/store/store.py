@@ -11,6 +11,7 @@ import dataclasses
 import json
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -69,6 +70,13 @@ class Store:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def lock(self, name: str) -> AbstractContextManager[None]:
+        """Hold a named lock that all users of this store share, on whatever machine.
+
+        Not to be nested: two names may be one lock.
+        """
+        return self._database.lock(name)
 
     # Samples, judgments, scores and facts: content-addressed, shared by all runs.
 
@@ -148,6 +156,11 @@ class Store:
         if not self._database.update_one("runs", run_id, values):
             raise self._no_run(run_id)
 
+    def note_run(self, run_id: str, summary: Mapping[str, Any]) -> None:
+        """Keep what is known so far of a run that goes on."""
+        if not self._database.update_one("runs", run_id, {"summary": json.dumps(dict(summary))}):
+            raise self._no_run(run_id)
+
     def runs(self) -> list[RunRecord]:
         """Return all runs, the oldest first."""
         found = self._database.where_equal("runs", ["started", "run_id"])
@@ -159,10 +172,15 @@ class Store:
         Raises:
             StoreError: there is no run with this id.
         """
-        found = self._database.where_equal("runs", ["run_id"], run_id=run_id)
-        if not found:
+        found = self.find_run(run_id)
+        if found is None:
             raise self._no_run(run_id)
-        return rows.run_from_row(found[0])
+        return found
+
+    def find_run(self, run_id: str) -> RunRecord | None:
+        """Return one run, None if there is none with this id."""
+        found = self._database.where_equal("runs", ["run_id"], run_id=run_id)
+        return rows.run_from_row(found[0]) if found else None
 
     def _no_run(self, run_id: str) -> StoreError:
         return StoreError(

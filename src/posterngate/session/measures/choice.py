@@ -8,8 +8,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from filelock import FileLock
-
 from posterngate import stats
 from posterngate.records import ChoicePair, ChoiceScore, Estimate, Label, Measure, Rule, Verdict
 from posterngate.sampling import score_id, score_pairs
@@ -93,7 +91,7 @@ def scores_of(
     """
     served = bench.serve(spec)
     ids = [score_id(served, pair) for pair in pairs]
-    with FileLock(bench.locks / f"choice-{served.digest[:24]}.lock"):
+    with bench.store.lock(f"choice-{served.digest}"):
         found = bench.store.choice_scores(ids)
         missing = [pair for pair, key in zip(pairs, ids, strict=True) if key not in found]
         if missing:
