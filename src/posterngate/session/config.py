@@ -53,8 +53,8 @@ class GateConfig:
             training_data=str(root / options["training_data"]) if options["training_data"] else None,
             report_dir=str(root / options["report_dir"]) if options["report_dir"] else None,
             reviews=_reviews(options["reviews"], root),
-            shard=_shard(options["shard"]),
-            shard_wait=_wait(options["shard_wait"]),
+            shard=_shard(options.get("shard")),
+            shard_wait=_wait(options.get("shard_wait") or "600"),
         )
 
     def as_dict(self) -> dict[str, Any]:
