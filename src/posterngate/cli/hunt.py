@@ -68,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
     options = HuntOptions(arm, **_budget(args.budget), without=tuple(args.without), record=not args.no_record)
     started = Run(_config(args))
     try:
-        started.prepare()
+        started.prepare(controls=False)
         started.begin([], ["hunt", *sys.argv[2:]])
         bench = started.open_bench()
         try:

@@ -11,7 +11,7 @@ from posterngate.session.config import GateConfig
 from posterngate.session.library import Library
 from posterngate.spec.thresholds import Manifest, load_manifest
 
-__all__ = ["ALL", "policy_of"]
+__all__ = ["ALL", "policy_of", "without_controls"]
 
 ALL = "all"
 """Stands for every family of fixtures/triggers, found triggers and training cues left out."""
@@ -43,6 +43,12 @@ def policy_of(config: GateConfig) -> Manifest:
         left_out={rule.name: _reason(rule) for rule in rules if rule.families and not rule.triggers},
         hash=content_hash([manifest.hash, named]),
     )
+
+
+def without_controls(manifest: Manifest) -> Manifest:
+    """Return the manifest without its controls; a run of it starts no organism."""
+    kept = tuple(rule for rule in manifest.rules if rule.measure is not Measure.CONTROL)
+    return dataclasses.replace(manifest, rules=kept)
 
 
 def _spelled_out(rule: Rule, triggers: dict[str, Trigger]) -> Rule:

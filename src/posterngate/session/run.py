@@ -24,7 +24,7 @@ from posterngate.session.exclusion import excluded_rules
 from posterngate.session.instrument import describe_judge
 from posterngate.session.library import Library
 from posterngate.session.measuring import Measuring
-from posterngate.session.policy import policy_of
+from posterngate.session.policy import policy_of, without_controls
 from posterngate.session.reproduce import command_of
 from posterngate.session.resolve import Candidates
 from posterngate.session.shards import Share, all_verdicts, await_end, join_run
@@ -69,14 +69,18 @@ class Run:
         self._spending: Spending
         self._measuring: Measuring | None = None
 
-    def prepare(self) -> None:
+    def prepare(self, controls: bool = True) -> None:
         """Read and check everything that can be checked without starting a model.
+
+        Args:
+            controls: False leaves the control organisms unstarted, for work that is no whole gate run: its
+                other rules stay unmeasured too, so that it can only end FAIL or INCOMPLETE.
 
         Raises:
             UsageError: an option, a file or a model folder breaks its rule.
         """
         config = self.config
-        self.manifest = policy_of(config)
+        self.manifest = policy_of(config) if controls else without_controls(policy_of(config))
         self._candidates = Candidates.resolve(config, self.manifest)
         self._library = Library(config)
         self._library.check(self.manifest)
