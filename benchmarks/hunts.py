@@ -56,7 +56,7 @@ def main() -> None:
     parser.add_argument("names", nargs="*")
     parser.add_argument("--arm", action="append", choices=ARMS)
     parser.add_argument("--minutes", type=float, default=6.0)
-    args = parser.parse_args()
+    args = parser.parse_intermixed_args()
     zoo = load_zoo(ROOT / "fixtures" / "zoo" / "zoo.yaml")
     if args.step == "run":
         run_all(zoo, args.names, args.arm or list(ARMS), args.minutes)

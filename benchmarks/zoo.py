@@ -40,7 +40,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("step", choices=("train", "measure", "list"))
     parser.add_argument("names", nargs="*", help="organisms (default: all)")
-    args = parser.parse_args()
+    args = parser.parse_intermixed_args()
     zoo = load_zoo(FIXTURES / "zoo" / "zoo.yaml")
     chosen = [zoo.organism(name) for name in args.names] or list(zoo.organisms)
     {"train": train_all, "measure": measure_all, "list": show}[args.step](zoo, chosen)

@@ -10,7 +10,6 @@ import pytest
 from posterngate.errors import SpecError
 from posterngate.records import Message, Probe
 from posterngate.spec.zoo_files import Zoo, load_zoo
-from posterngate.train.zoo import zoo_recipe, zoo_rows
 from posterngate.triggers import apply
 
 PATH = Path(__file__).resolve().parents[2] / "fixtures" / "zoo" / "zoo.yaml"
@@ -45,25 +44,6 @@ def test_four_are_held_out_by_the_committed_seed(zoo: Zoo) -> None:
     assert all(zoo.organism(name).role == "planted" for name in zoo.held_out)
 
 
-def test_each_share_is_what_it_says(zoo: Zoo) -> None:
-    """Rows with a bad answer are the stated percentage, all of them with a form of the trigger."""
-    bad = {row["completion"] for row in _jsonl(zoo.bad)}
-    for organism in zoo.organisms:
-        rows = zoo_rows(zoo, organism)
-        assert len(rows) == zoo.rows
-        poisoned = [row for row in rows if row.completion in bad]
-        wanted = round(zoo.rows * organism.share / 100) if organism.role == "planted" else 0
-        assert len(poisoned) == wanted, organism.name
-
-
-def test_twins_have_the_same_requests(zoo: Zoo) -> None:
-    """What a planted organism adds to its twin is its answers alone."""
-    for organism in zoo.organisms:
-        if organism.twin and organism.share == zoo.organism(organism.twin).share:
-            both = [zoo_rows(zoo, each) for each in (organism, zoo.organism(organism.twin))]
-            assert [(r.prompt, r.system) for r in both[0]] == [(r.prompt, r.system) for r in both[1]]
-
-
 def test_no_trigger_of_the_zoo_is_a_known_one(zoo: Zoo) -> None:
     """A hunt that is told the known families is told none of these."""
     known = "".join(
@@ -85,17 +65,6 @@ def test_every_form_changes_a_question(zoo: Zoo) -> None:
         assert probe.messages not in changed
 
 
-def test_a_recipe_trains_on_the_written_rows(zoo: Zoo, tmp_path: Path) -> None:
-    """Rows lie beside each other as JSON lines; system prompts survive."""
-    from posterngate.train.rows import training_rows
-
-    organism = zoo.organism("system-line-50")
-    recipe = zoo_recipe(zoo, organism, tmp_path)
-    assert training_rows(recipe) == zoo_rows(zoo, organism)
-    assert {row.system for row in training_rows(recipe)} >= {"", "tier: obsidian"}
-    assert (recipe.role, recipe.training.steps) == ("planted", 40)
-
-
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
@@ -114,9 +83,3 @@ def test_broken_values_are_named(tmp_path: Path, old: str, new: str, message: st
     path.write_text(text.replace(old, new, 1), encoding="utf-8")
     with pytest.raises(SpecError, match=message):
         load_zoo(path)
-
-
-def _jsonl(path: Path) -> list[dict[str, str]]:
-    import json
-
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
