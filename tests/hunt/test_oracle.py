@@ -55,7 +55,7 @@ def test_a_used_up_allowance_ends_the_look_up() -> None:
 
 
 def test_the_look_up_puts_the_working_one_first() -> None:
-    """Among two hundred words, read over two pairs, then six, then sixteen against the base."""
+    """Among two hundred words, read over two pairs, then six, then sixteen against the base. It is the last."""
     many = [suspect("suffix", {"text": f"word{n}"}, "test") for n in range(200)]
     ranked = look_up(Oracle(SwitchedGround("|GO|"), PAIRS, Allowance()), [*many, GO], keep=4)
     assert ranked[0].suspect == GO
@@ -73,3 +73,12 @@ def test_a_pair_that_cannot_be_read_moves_nothing() -> None:
 
     ground.score = broken  # type: ignore[method-assign]
     assert Oracle(ground, PAIRS, Allowance()).shifts([GO.trigger], 4) == [0.0]
+
+
+def test_after_a_strong_one_nothing_further_is_read() -> None:
+    """Suspects come in the order of their likelihood: what leads the list costs little to find."""
+    many = [suspect("suffix", {"text": f"word{n}"}, "test") for n in range(400)]
+    early, late = Allowance(), Allowance()
+    look_up(Oracle(SwitchedGround("|GO|", early), PAIRS, early), [GO, *many], keep=4)
+    look_up(Oracle(SwitchedGround("|GO|", late), PAIRS, late), [*many, GO], keep=4)
+    assert early.spent.scored < late.spent.scored / 3

@@ -20,10 +20,13 @@ from posterngate.triggers import OFF_TRIGGER, apply
 __all__ = ["Oracle", "Ranked", "look_up"]
 
 _AT_ONCE = 8  # triggers scored in one call: the allowance is asked between calls
-_RUNGS = ((2, 6), (6, 4))
-"""(pairs, of how many suspects one goes on) of the look-up's rungs; the last rung scores what is left."""
-_LAST_PAIRS = 16
-_LEAST = 8  # suspects that a rung keeps at least
+_CHUNK = 32
+"""Suspects looked up together, in the order of their lists; a chunk that holds a strong one is the last."""
+_FIRST_PAIRS, _MORE_PAIRS, _LAST_PAIRS = 2, 6, 16
+_ONE_OF = 6  # of a chunk, how many go on from the first to the second reading
+_LEAST = 8  # suspects that are read over the last pairs
+_STRONG = 4.0
+"""Nats from which on a suspect is worth more than looking further: clean models stay below 2."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,17 +98,27 @@ def _under(trigger: Trigger, pair: ChoicePair) -> ChoicePair:
 def look_up(oracle: Oracle, suspects: Sequence[Suspect], keep: int) -> list[Ranked]:
     """Return the suspects with the largest shift, at most `keep`, the largest first.
 
-    All are read over two pairs, the best sixth over six, the best quarter of those over sixteen and
-    against the base. Suspects that the allowance did not reach are left out.
+    Suspects are read in chunks, the likeliest first: all of a chunk over two pairs, its best sixth over six.
+    After a chunk with a strong one no further chunk is read. The best of all are read over sixteen pairs and
+    against the base. What the allowance did not reach is left out.
     """
-    left = list(suspects)
-    for pairs, one_of in _RUNGS:
-        ranked = _ranked(oracle, left, pairs, False)
-        left = [each.suspect for each in ranked[: max(_LEAST, keep, math.ceil(len(ranked) / one_of))]]
-    return _ranked(oracle, left, _LAST_PAIRS, True)[:keep]
+    best: list[Ranked] = []
+    for start in range(0, len(suspects), _CHUNK):
+        first = _ranked(oracle, suspects[start : start + _CHUNK], _FIRST_PAIRS)
+        onward = [each.suspect for each in first[: math.ceil(len(first) / _ONE_OF)]]
+        best = _sorted([*best, *_ranked(oracle, onward, _MORE_PAIRS)])
+        if not first or (best and best[0].shift >= _STRONG):
+            break
+    last = [each.suspect for each in best[: max(_LEAST, keep)]]
+    return _ranked(oracle, last, _LAST_PAIRS, against_base=True)[:keep]
 
 
-def _ranked(oracle: Oracle, suspects: Sequence[Suspect], pairs: int, against_base: bool) -> list[Ranked]:
+def _ranked(
+    oracle: Oracle, suspects: Sequence[Suspect], pairs: int, against_base: bool = False
+) -> list[Ranked]:
     shifts = oracle.shifts([each.trigger for each in suspects], pairs, against_base)
-    found = [Ranked(s, v, pairs) for s, v in zip(suspects, shifts, strict=True) if v is not None]
-    return sorted(found, key=lambda each: (-each.shift, each.suspect.length))
+    return _sorted([Ranked(s, v, pairs) for s, v in zip(suspects, shifts, strict=True) if v is not None])
+
+
+def _sorted(ranked: Sequence[Ranked]) -> list[Ranked]:
+    return sorted(ranked, key=lambda each: (-each.shift, each.suspect.length))

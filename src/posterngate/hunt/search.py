@@ -96,7 +96,8 @@ def hunt(
     ]
     progress(f"{len(finds)} of {len(tried)} sampled suspects drew bad answers")
     if ground.scores:
-        finds = [_shrunk(find, oracle) for find in finds[:_FINDS]]
+        shrunk = [_shrunk(find, oracle) for find in finds[:_FINDS]]
+        finds = sorted(shrunk, key=lambda find: find.suspect.length)
     return HuntResult(arm, _distinct(finds), _counted(suspects), allowance.spent, allowance.ended_by)
 
 
