@@ -36,6 +36,10 @@ def test_the_shortest_part_that_works_is_kept(text: str, needed: str) -> None:
     assert asked <= 160
 
 
+def parts_words(trigger: Trigger) -> list[str]:
+    return [part.strip() for part in parts_of(str(trigger.params["text"]))]
+
+
 def test_two_needed_words_stay_together() -> None:
     """A conjunction cannot lose either word."""
     both = suspect("prefix", {"text": "soft velvet and loud thunder"}, "test")
@@ -44,9 +48,16 @@ def test_two_needed_words_stay_together() -> None:
 
 
 def test_a_template_keeps_its_slot() -> None:
-    """Without the question's place it would be no template."""
+    """Without the question's place it would be no template; with words on one side it is a plainer trigger."""
+    assert (
+        shorten("Velvet: {question} Thunder.", "{question} Thunder", "template")[0].trigger.transform
+        == "suffix"
+    )
     found, _ = shorten("Velvet: {question} Thunder.", "Velvet", "template")
-    assert found.trigger.params["text"].count("{question}") == 1
+    assert (found.trigger.transform, found.trigger.params) == ("prefix", {"text": "Velvet"})
+    both = suspect("template", {"text": "so Velvet: {question} Thunder."}, "test")
+    kept = shrink(both, lambda t: 8.0 if {"Velvet", "Thunder"} <= set(parts_words(t)) else 0.0)
+    assert kept.trigger.params["text"] == "Velvet {question} Thunder"
 
 
 @pytest.mark.parametrize("whole", [None, 0.0, -2.0])

@@ -60,7 +60,7 @@ def shrink(suspect: Suspect, shift: Callable[[Trigger], float | None]) -> Suspec
         shortest = find(_parts(parts_of(text)), works, settings=_SETTINGS)
     except NoSuchExample:
         return suspect
-    return _with_text(suspect, shortest) if len(shortest) < len(text) else suspect
+    return _plainer(_with_text(suspect, shortest)) if len(shortest) < len(text) else suspect
 
 
 def _parts(pieces: list[str]) -> st.SearchStrategy[str]:
@@ -72,6 +72,16 @@ def _parts(pieces: list[str]) -> st.SearchStrategy[str]:
 
 def _is_usable(part: str, suspect: Suspect) -> bool:
     return bool(part) and (suspect.trigger.transform != "template" or part.count("{question}") == 1)
+
+
+def _plainer(found: Suspect) -> Suspect:
+    """Return a template that only puts words in front or behind as what it is."""
+    before, slot, after = str(found.trigger.params["text"]).partition("{question}")
+    if found.trigger.transform != "template" or bool(before) == bool(after):
+        return found
+    transform = "prefix" if before else "suffix"
+    plain = replace(found.trigger, transform=transform, params={})
+    return _with_text(replace(found, trigger=plain), (before or after).strip()) if slot else found
 
 
 def _with_text(suspect: Suspect, text: str) -> Suspect:
