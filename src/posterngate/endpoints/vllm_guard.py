@@ -60,10 +60,8 @@ def main(command: Sequence[str]) -> int:
         ready = ready or _announce(port, list(log))
     died = server.poll() is not None and not unwanted.is_set()
     _end(server)
-    if not died:
-        return 0
-    copying.join(timeout=_POLL_S * 5)
-    return _last_words(server.returncode, log, ready)
+    copying.join(timeout=_POLL_S * 5)  # a grandchild that left the group may hold the log open
+    return _last_words(server.returncode, log, ready) if died else 0
 
 
 def _free_port() -> int:
@@ -156,5 +154,4 @@ def _last_words(code: int, log: Sequence[str], ready: bool) -> int:
 
 
 if __name__ == "__main__":
-    code = main(sys.argv[1:])
-    os._exit(code)  # the thread that reads stdin may still wait
+    sys.exit(main(sys.argv[1:]))
