@@ -65,8 +65,9 @@ def test_names_from_a_store_are_harmless() -> None:
 def test_the_table_marks_the_run_and_lists_what_was_found() -> None:
     """Direction beside the run; change points and re-runs below, within 100 columns."""
     text = history_table(ROWS, [CHANGE], [RERUN] * 5)
-    line = next(line for line in text.splitlines() if "run2" in line and "m.n" in line)
-    assert line.rstrip().endswith("up")
+    group = text[text.index("\nm.n\n") :].splitlines()[2:5]
+    assert [line.endswith(" up") for line in group] == [False, True, False]
+    assert [line.split()[1] for line in group] == ["run1", "run2", "run3"]
     assert "change points (at most 1% of rates that never change are ever flagged):" in text
     assert "candidate dddddddddddd, runs run1 and run2, a.b, a.b, a.b and 2 more: as before" in text
     assert max(map(len, text.splitlines())) <= 100

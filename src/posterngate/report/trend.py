@@ -19,6 +19,8 @@ from posterngate.report.text_safety import one_line
 
 __all__ = ["diff_table", "history_table"]
 
+_SHAPE = "  {:16} {:12} {:7} {:12} {:>7} {:>12} {:>13} {}"
+
 
 def history_table(
     rows: Sequence[Mapping[str, Any]],
@@ -27,13 +29,17 @@ def history_table(
     alpha: float = 0.01,
     width: int = 100,
 ) -> str:
-    """Return the rows of `posterngate.history.history`, as dicts, one line each, then what they show."""
+    """Return the rows of `posterngate.history.history`, as dicts, by population, then what they show."""
     if not rows:
         return "no run in the store\n"
-    columns = ("started", "run", "digest", "population", "verdict", "rate", "bounds", "n", "change")
     marks = {(change["population"], change["after"]): change["direction"] for change in changes}
-    lines = [_history_line(row, marks) for row in rows]
-    text = _table(columns, lines, width)
+    groups: dict[str, list[Mapping[str, Any]]] = {}
+    for row in rows:
+        groups.setdefault(_population(row), []).append(row)
+    lines = [_SHAPE.format("started", "run", "digest", "verdict", "rate", "bounds", "n", "change")]
+    for name in sorted(groups):
+        lines += ["", one_line(name, width), *(_history_line(row, marks) for row in groups[name])]
+    text = "\n".join(line.rstrip() for line in lines) + "\n\n"
     flagged = [*change_lines(changes)] or ["none"]
     head = f"change points (at most {numbers.limit(alpha)} of rates that never change are ever flagged):"
     text += _listed(head, flagged, width)
@@ -41,19 +47,21 @@ def history_table(
     return text + (_listed("the same candidate again:", again, width) if again else "")
 
 
-def _history_line(row: Mapping[str, Any], marks: Mapping[tuple[str, str], str]) -> tuple[str, ...]:
-    name = f"{row['rule']}-{row['trigger']}" if row["trigger"] else row["rule"]
-    return (
-        str(row["started"])[:16],
-        row["run_id"],
+def _history_line(row: Mapping[str, Any], marks: Mapping[tuple[str, str], str]) -> str:
+    return _SHAPE.format(
+        one_line(str(row["started"])[:16], 16),
+        one_line(row["run_id"], 12),
         short(row["digest"])[:7],
-        name,
-        row["verdict"],
+        one_line(row["verdict"], 12),
         numbers.rate(row["rate"]),
         numbers.interval(row["lower"], row["upper"]),
         numbers.counts(row["events"], row["n"]),
-        marks.get((name, row["run_id"]), ""),
+        marks.get((_population(row), row["run_id"]), ""),
     )
+
+
+def _population(row: Mapping[str, Any]) -> str:
+    return f"{row['rule']}-{row['trigger']}" if row["trigger"] else str(row["rule"])
 
 
 def _listed(head: str, lines: Sequence[str], width: int) -> str:
@@ -102,7 +110,7 @@ def diff_table(rows: Sequence[Mapping[str, Any]], width: int = 100) -> str:
 def _table(columns: Sequence[str], lines: Sequence[Sequence[str]], width: int) -> str:
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=0)
     for name in columns:
-        numeric = name not in ("started", "run", "digest", "population", "verdict", "change")
+        numeric = name != "population"
         table.add_column(name, justify="right" if numeric else "left", overflow="fold")
     for line in lines:
         table.add_row(*(Text(one_line(str(cell), 120)) for cell in line))
