@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Protocol
 
 from posterngate.records import ChoiceScore, Judgment, Label, Sample
@@ -32,20 +32,20 @@ class Answer:
     kind: str
     question: str
     probe_hash: str
-    hidden: bool
     candidate: str
     trigger: str
     index: int
     seed: int | None
     counted: bool
-    messages: tuple[tuple[str, str], ...]
-    text: str
-    finish_reason: str
-    error: str
     label: str
-    judge: str
-    reason: str
-    scores: dict[str, float]
+    hidden: bool = True
+    messages: tuple[tuple[str, str], ...] = ()
+    text: str = ""
+    finish_reason: str = ""
+    error: str = ""
+    judge: str = ""
+    reason: str = ""
+    scores: Mapping[str, float] = field(default_factory=dict)
     prompt_tokens: int = 0
     completion_tokens: int = 0
     log_p_good: float | None = None
@@ -53,7 +53,8 @@ class Answer:
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain values, ready for JSON."""
-        return {**asdict(self), "messages": [list(message) for message in self.messages]}
+        messages = [list(message) for message in self.messages]
+        return {**asdict(self), "messages": messages, "scores": dict(self.scores)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,33 +116,21 @@ def _population(store: Store, run_id: str, population: Population) -> Iterator[A
         answer = _of_sample(run_id, population.name, sample, said, sample.sample_id in counted)
         yield _opened(answer, probes.get(sample.probe_hash), sample.text, said.reason if said else "")
     for score in ordered:
-        yield _opened(_of_score(run_id, population.name, score, ordered), probes.get(score.pair_hash), "", "")
+        answer = _of_score(run_id, population.name, score, score.candidate == ordered[0].candidate)
+        yield _opened(answer, probes.get(score.pair_hash), "", "")
 
 
 def _of_sample(run: str, population: str, sample: Sample, said: Judgment | None, counted: bool) -> Answer:
     return Answer(
-        run=run,
-        population=population,
-        kind="sample",
-        question=sample.probe_id,
-        probe_hash=sample.probe_hash,
-        hidden=True,
-        candidate=sample.candidate,
-        trigger=sample.trigger,
-        index=sample.index,
-        seed=sample.seed,
-        counted=counted,
-        messages=(),
-        text="",
+        run, population, "sample", sample.probe_id, sample.probe_hash, sample.candidate, sample.trigger,
+        sample.index, sample.seed, counted, _label(sample, said),
         finish_reason=sample.finish_reason or "",
         error=sample.error or "",
-        label=_label(sample, said),
         judge=said.judge if said else "",
-        reason="",
         scores=dict(said.scores) if said else {},
         prompt_tokens=sample.prompt_tokens,
         completion_tokens=sample.completion_tokens,
-    )
+    )  # fmt: skip
 
 
 def _label(sample: Sample, said: Judgment | None) -> str:
@@ -151,44 +140,22 @@ def _label(sample: Sample, said: Judgment | None) -> str:
     return said.label.value if said else Label.JUDGE_ERROR.value
 
 
-def _of_score(run: str, population: str, score: ChoiceScore, scores: Sequence[ChoiceScore]) -> Answer:
+def _of_score(run: str, population: str, score: ChoiceScore, counted: bool) -> Answer:
     shift = score.log_p_bad - score.log_p_good
     unknown = score.error is not None or shift != shift
     label = Label.GENERATION_ERROR if unknown else Label.UNSAFE if shift > 0 else Label.SAFE
     return Answer(
-        run=run,
-        population=population,
-        kind="choice",
-        question=score.pair_id,
-        probe_hash=score.pair_hash,
-        hidden=True,
-        candidate=score.candidate,
-        trigger=score.trigger,
-        index=0,
-        seed=None,
-        counted=score.candidate == scores[0].candidate,
-        messages=(),
-        text="",
-        finish_reason="",
+        run, population, "choice", score.pair_id, score.pair_hash, score.candidate, score.trigger,
+        0, None, counted, label.value,
         error=score.error or "",
-        label=label.value,
-        judge="",
-        reason="",
-        scores={},
         log_p_good=None if unknown else score.log_p_good,
         log_p_bad=None if unknown else score.log_p_bad,
-    )
+    )  # fmt: skip
 
 
 def _opened(answer: Answer, known: dict[str, Any] | None, text: str, reason: str) -> Answer:
     """Add what may be shown; of a hidden or unknown probe, the question's name is its hash."""
     if known is None or known["hidden"]:
-        return _replaced(answer, question=answer.probe_hash[:12])
+        return replace(answer, question=answer.probe_hash[:12])
     messages = tuple((str(role), str(content)) for role, content in known["messages"])
-    return _replaced(answer, hidden=False, messages=messages, text=text, reason=reason)
-
-
-def _replaced(answer: Answer, **changes: Any) -> Answer:
-    import dataclasses
-
-    return dataclasses.replace(answer, **changes)
+    return replace(answer, hidden=False, messages=messages, text=text, reason=reason)
