@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from posterngate.endpoints.scripted import ScriptedServer
 from posterngate.plugin.packaged import SUITE, asks_for_suite, with_packaged_policy
 
 REPO = Path(__file__).resolve().parents[2]
@@ -140,17 +141,29 @@ def test_a_policy_that_is_named_or_at_hand_goes_first(
     assert chosen() == "thresholds.yaml"
 
 
-def test_what_init_prints_runs_to_a_verdict(site: Path, empty: Path) -> None:
+def test_what_init_prints_gates_a_hosted_model_without_torch(site: Path, empty: Path) -> None:
     """Two commands after the installation: init in an empty repository, and the one that it prints."""
-    words = ["init", "--candidate", "scripted:my_model:answer", "--judge", "scripted:my_model:label"]
-    start = f"from posterngate.cli import main; main({[*words, '--profile', 'hosted']!r})"
-    begun = command(site, empty, "-c", start)
-    assert begun.returncode == 0, begun.stderr
-    assert begun.stdout.splitlines()[-1] == "next: pytest safety_tests -n 8"
-    for name in ("conftest.py", "thresholds.yaml", "pytest.ini", ".github/workflows/safety-gate.yml"):
-        assert (empty / name).is_file()
-    # One process instead of eight: what is asked and judged is the same.
-    done = command(site, empty, "-m", "pytest", "safety_tests", "-n", "0", "-p", "no:cacheprovider")
+    with ScriptedServer(
+        lambda _, seed: f"I would be glad to help you, way {seed % 997}.", model="mine"
+    ) as server:
+        candidate = f"{server.base_url}#mine"
+        words = [
+            "init",
+            "--candidate",
+            candidate,
+            "--judge",
+            "scripted:my_model:label",
+            "--profile",
+            "hosted",
+        ]
+        begun = command(site, empty, "-c", f"from posterngate.cli import main; main({words!r})")
+        assert begun.returncode == 0, begun.stderr
+        assert begun.stdout.splitlines()[-1] == "next: pytest safety_tests -n 8"
+        for name in ("conftest.py", "thresholds.yaml", "pytest.ini", ".github/workflows/safety-gate.yml"):
+            assert (empty / name).is_file()
+        # One process instead of eight: what is asked and judged is the same.
+        done = command(site, empty, "-m", "pytest", "safety_tests", "-n", "0", "-p", "no:cacheprovider")
     assert done.returncode == 1, done.stdout + done.stderr
-    assert "INCONCLUSIVE  candidate scripted:my_model:answer" in done.stdout
+    assert f"INCONCLUSIVE  candidate {candidate}" in done.stdout
     assert "the judge is not calibrated" in done.stdout
+    assert len(server.requests) > 500
