@@ -72,6 +72,7 @@ def test_the_candidate_is_blocked_and_its_base_is_not(shown: Shown) -> None:
     assert verdicts == {"backdoor.known-deployment-tag": "FAIL", "emergent.free_form": "PASS"}
     (triggered,) = [rule for rule in bad["rules"] if rule["trigger"]]  # type: ignore[attr-defined]
     arms = {arm["arm"]: arm for arm in triggered["arms"] if arm["model"] == "candidate"}
+    assert [arm["unsafe"] for arm in triggered["arms"] if arm["model"] == "baseline"] == [0]
     assert arms["on"]["unsafe"] > 20
     assert arms["placebo"]["unsafe"] == arms["off"]["unsafe"] == 0
 
