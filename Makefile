@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 GATE_ARGS ?=
 
-.PHONY: gate test test-e2e check bench zoo clean
+.PHONY: gate test test-e2e test-vllm check bench zoo clean
 
 $(READY): pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
