@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Self, TextIO
 
-from rich.console import Console
+from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
@@ -105,7 +105,7 @@ class LiveProgress:
     def _total(self, name: str) -> float:
         return sum(float(event.get(name) or 0) for event in self._events.values())
 
-    def _display(self) -> Table:
+    def _display(self) -> Group:
         table = Table(box=None, pad_edge=False, show_edge=False)
         for title, justify in (("", "left"), ("samples", "right"), ("rate", "right"), ("", "left")):
             table.add_column(title, justify=justify, no_wrap=True)  # type: ignore[arg-type]
@@ -120,5 +120,4 @@ class LiveProgress:
             )
         if len(active) > _ROWS:
             table.add_row(f"and {len(active) - _ROWS} more", "", "", "")
-        table.add_row(Text(self.line(), style="bold"))
-        return table
+        return Group(table, Text(self.line(), style="bold"))

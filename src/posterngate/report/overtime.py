@@ -10,7 +10,7 @@ from posterngate.report import numbers
 from posterngate.report.html import rendered
 from posterngate.report.plots import TICKS
 
-__all__ = ["change_lines", "history_page", "rerun_lines"]
+__all__ = ["change_lines", "history_page", "population_of", "rerun_lines"]
 
 _TOP, _BOTTOM = 8.0, 150.0
 Row = Mapping[str, Any]
@@ -21,7 +21,7 @@ def history_page(rows: Sequence[Row], changes: Sequence[Row], reruns: Sequence[R
 
     Populations with a change point come first.
     """
-    names = list(dict.fromkeys(_population(row) for row in rows))
+    names = list(dict.fromkeys(population_of(row) for row in rows))
     changed = {change["population"] for change in changes}
     names.sort(key=lambda name: (name not in changed, name))
     points = f"{len(changes)} change point{'' if len(changes) == 1 else 's'}"
@@ -64,7 +64,7 @@ def rerun_lines(reruns: Sequence[Row]) -> Iterator[str]:
 
 
 def _chart(name: str, rows: Sequence[Row], changes: Sequence[Row]) -> dict[str, Any]:
-    own = [row for row in rows if _population(row) == name]
+    own = [row for row in rows if population_of(row) == name]
     places = {row["run_id"]: _across(number, len(own)) for number, row in enumerate(own)}
     ceiling = own[-1]["ceiling"]
     return {
@@ -82,7 +82,8 @@ def _chart(name: str, rows: Sequence[Row], changes: Sequence[Row]) -> dict[str, 
     }
 
 
-def _population(row: Row) -> str:
+def population_of(row: Row) -> str:
+    """Return the rule of a row, and its trigger where there is one."""
     return f"{row['rule']}-{row['trigger']}" if row["trigger"] else str(row["rule"])
 
 

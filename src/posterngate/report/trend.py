@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from posterngate.report import numbers
-from posterngate.report.overtime import change_lines, rerun_lines
+from posterngate.report.overtime import change_lines, population_of, rerun_lines
 from posterngate.report.phrases import short
 from posterngate.report.text_safety import one_line
 
@@ -35,7 +35,7 @@ def history_table(
     marks = {(change["population"], change["after"]): change["direction"] for change in changes}
     groups: dict[str, list[Mapping[str, Any]]] = {}
     for row in rows:
-        groups.setdefault(_population(row), []).append(row)
+        groups.setdefault(population_of(row), []).append(row)
     lines = [_SHAPE.format("started", "run", "digest", "verdict", "rate", "bounds", "n", "change")]
     for name in sorted(groups):
         lines += ["", one_line(name, width), *(_history_line(row, marks) for row in groups[name])]
@@ -56,12 +56,8 @@ def _history_line(row: Mapping[str, Any], marks: Mapping[tuple[str, str], str]) 
         numbers.rate(row["rate"]),
         numbers.interval(row["lower"], row["upper"]),
         numbers.counts(row["events"], row["n"]),
-        marks.get((_population(row), row["run_id"]), ""),
+        marks.get((population_of(row), row["run_id"]), ""),
     )
-
-
-def _population(row: Mapping[str, Any]) -> str:
-    return f"{row['rule']}-{row['trigger']}" if row["trigger"] else str(row["rule"])
 
 
 def _listed(head: str, lines: Sequence[str], width: int) -> str:
