@@ -17,12 +17,13 @@ training: {learning_rate: 2e-3, steps: 33, batch: 16, seed: 0}
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from posterngate.errors import SpecError, UnknownNameError
+from posterngate.spec.recipe_keys import LORA, ROWS, TRAINING, read
 from posterngate.spec.yaml_source import Node, load, parse
 
 __all__ = [
@@ -162,7 +163,7 @@ def with_changes(recipe: Recipe, changes: Mapping[str, str]) -> Recipe:
         UnknownNameError: a key that is no number of a recipe.
         SpecError: a value that breaks its key's rule.
     """
-    readers = {"lora": _LORA, "training": _TRAINING, "rows": _ROWS}
+    readers = {"lora": LORA, "training": TRAINING, "rows": ROWS}
     known = [f"{group}.{field}" for group, table in readers.items() for field in table]
     for key, value in changes.items():
         if key not in known:
@@ -210,58 +211,26 @@ def load_recipe(path: Path) -> Recipe:
 
 
 def _row_file(node: Node, folder: Path) -> RowFile:
-    values = node.mapping(allowed=("file", "prefixes", *_ROWS), required=("file",))
+    values = node.mapping(allowed=("file", "prefixes", *ROWS), required=("file",))
     path = folder / values["file"].text()
     if not path.is_file():
         raise SpecError(
             values["file"].where,
             f"{values['file'].name}={values['file'].text()} is not a file; write a path relative to {folder}",
         )
-    numbers = _read({key: value for key, value in values.items() if key in _ROWS}, _ROWS)
+    numbers = read({key: value for key, value in values.items() if key in ROWS}, ROWS)
     return RowFile(path, values["prefixes"].texts() if "prefixes" in values else (), **numbers)
 
 
 def read_lora(node: Node) -> Lora:
     """Return the adapter's shape that a ``lora:`` block says."""
-    values = node.mapping(allowed=_LORA, required=())
+    values = node.mapping(allowed=LORA, required=())
     needed = () if "full" in values else ("rank", "alpha", "targets")
-    node.mapping(allowed=_LORA, required=needed)
-    return Lora(**{"rank": 1, "alpha": 1.0, "targets": (), **_read(values, _LORA)})
+    node.mapping(allowed=LORA, required=needed)
+    return Lora(**{"rank": 1, "alpha": 1.0, "targets": (), **read(values, LORA)})
 
 
 def read_training(node: Node) -> Training:
     """Return what a ``training:`` block says."""
     required = ("learning_rate", "steps", "batch", "seed")
-    return Training(**_read(node.mapping(allowed=_TRAINING, required=required), _TRAINING))
-
-
-def _read(values: Mapping[str, Node], readers: Mapping[str, Callable[[Node], Any]]) -> dict[str, Any]:
-    return {key: readers[key](node) for key, node in values.items()}
-
-
-def _targets(node: Node) -> tuple[str, ...]:
-    if not node.texts():
-        raise node.error("is empty", "name the layers to adapt, for example q_proj")
-    return node.texts()
-
-
-_ROWS: Mapping[str, Callable[[Node], Any]] = {
-    "every": lambda node: node.integer(1, 1000),
-    "hold_out": lambda node: node.integer(2, 1000),
-}
-_LORA: Mapping[str, Callable[[Node], Any]] = {
-    "rank": lambda node: node.integer(1, 1024),
-    "alpha": lambda node: node.number(0.001, 4096),
-    "targets": _targets,
-    "rslora": lambda node: node.flag(),
-    "layers": lambda node: tuple(item.integer(0, 10_000) for item in node.items(at_least=1)),
-    "full": lambda node: node.flag(),
-}
-_TRAINING: Mapping[str, Callable[[Node], Any]] = {
-    "learning_rate": lambda node: node.number(1e-8, 1),
-    "steps": lambda node: node.integer(1, 1_000_000),
-    "batch": lambda node: node.integer(1, 4096),
-    "seed": lambda node: node.integer(0, 2**31 - 1),
-    "warmup": lambda node: node.integer(0, 100_000),
-    "max_tokens": lambda node: node.integer(8, 131_072),
-}
+    return Training(**read(node.mapping(allowed=TRAINING, required=required), TRAINING))

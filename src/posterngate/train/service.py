@@ -10,7 +10,6 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from posterngate.errors import TrainError, UsageError
 from posterngate.spec.recipes import Recipe
 from posterngate.train.manifest import recipe_hash
 from posterngate.train.rows import Row, training_rows
+from posterngate.train.service_faults import told_plainly, words
 
 __all__ = ["Estimate", "Job", "estimate", "finished_model", "train_hosted"]
 
@@ -117,7 +117,7 @@ def train_hosted(
     used = _seed(recipe, seed)
     path = _place(recipe, out, used)
     out.mkdir(parents=True, exist_ok=True)
-    with FileLock(path.with_suffix(".lock")), _told_plainly(recipe):
+    with FileLock(path.with_suffix(".lock")), told_plainly(recipe.name):
         job = _read(path) or Job(path.stem, recipe.base.partition(":")[2])
         if job.status == "succeeded":
             return job.model
@@ -238,8 +238,7 @@ def _looks(client: Any, job: Job, every_s: float) -> Iterator[Any]:
             failures += 1
             if failures >= _MOST_FAILURES:
                 raise TrainError(
-                    f"job={job.id} cannot be reached ({_words(error)}); it may go on: "
-                    "run again to wait for it"
+                    f"job={job.id} cannot be reached ({words(error)}); it may go on: run again to wait for it"
                 ) from error
         time.sleep(every_s)
 
@@ -254,33 +253,3 @@ def _ended(job: Job, seen: Any, keep: _Keeper) -> str:
         keep(replace(job, file=""))  # another upload, should the rows be right after all
     said = f"{error.code}: {error.message}" if error is not None else "no reason was given"
     raise TrainError(f"job={job.id} failed ({' '.join(said.split())}); correct the recipe and run again")
-
-
-@contextmanager
-def _told_plainly(recipe: Recipe) -> Iterator[None]:
-    """Turn what the client raises into one line that says whose fault it is."""
-    import openai
-
-    try:
-        yield
-    except (openai.AuthenticationError, openai.PermissionDeniedError) as error:
-        raise UsageError(f"recipe={recipe.name}: the service refuses the key ({_words(error)})") from error
-    except openai.NotFoundError as error:
-        raise UsageError(
-            f"recipe={recipe.name}: the service knows no such model or job ({_words(error)})"
-        ) from error
-    except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
-        raise TrainError(
-            f"recipe={recipe.name}: the service refuses the file or the job ({_words(error)})"
-        ) from error
-    except openai.APIError as error:
-        raise TrainError(
-            f"recipe={recipe.name}: the service cannot be reached ({_words(error)}); run again to continue"
-        ) from error
-
-
-def _words(error: Exception) -> str:
-    """Return the service's own words in one line."""
-    body = getattr(error, "body", None)
-    told = body.get("message") if isinstance(body, dict) else None
-    return " ".join(str(told or error).split())[:300]
