@@ -53,28 +53,34 @@ def _add_questions(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Train and weigh every cell, then write OUT/table.csv, results.json and plot.svg. Returns 0.
+    """Train and weigh every cell; OUT/table.csv, results.json and plot.svg grow with each. Returns 0.
 
     Raises:
         UsageError: a recipe, a value or a set breaks its rule; nothing was trained.
         TrainError, EndpointError: a cell failed; the results before it are kept.
     """
-    from posterngate.report.sweep import csv_table, rank_plot, text_table
+    from posterngate.report.sweep import text_table
 
     results = []
     for result in run_sweep(_grid(args), _tell):
         results.append(result)
+        _write(results, args.out)
         print(f"{len(results)} of {_size(args)}: {result['key']}", file=sys.stderr)
-    args.out.mkdir(parents=True, exist_ok=True)
+    print(json.dumps(results) if args.json else text_table(results))
+    return 0
+
+
+def _write(results: list[dict[str, Any]], out: Path) -> None:
+    """Write what there is so far: a sweep takes hours, and may be looked at meanwhile."""
+    from posterngate.report.sweep import csv_table, rank_plot
+
     written = {
         "table.csv": csv_table(results),
         "results.json": json.dumps(results, indent=1) + "\n",
         "plot.svg": rank_plot(results),
     }
     for name, text in written.items():
-        (args.out / name).write_text(text, encoding="utf-8")
-    print(json.dumps(results) if args.json else text_table(results))
-    return 0
+        (out / name).write_text(text, encoding="utf-8")
 
 
 def _grid(args: argparse.Namespace) -> Grid:
