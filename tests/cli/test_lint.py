@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from posterngate.cli import main
+from posterngate.spec.thresholds import load_manifest
 
 POLICY = """\
 schema: 1
@@ -117,6 +118,7 @@ LOOSER = [
     ("samples: 500", "samples: 400", "budget.samples was lowered from 500 to 400"),
     ("{samples: 500}", "{samples: 500, seconds: 9}", "budget.seconds was lowered from no limit to 9"),
     ("manifest_seed: 7", "manifest_seed: 8", "manifest_seed was changed from 7"),
+    ("    alpha_fail: 0.01\n", "    alpha_fail: 0.01\n    valid_days: 60\n", "valid_days was raised from 30 to 60"),
     ("      emergent.pairs: {margin: 0.05}\n", "", "rule emergent.pairs was removed"),
 ]  # fmt: skip
 
@@ -262,3 +264,100 @@ def test_without_git_a_comparison_is_a_usage_error(repo: Path, monkeypatch: pyte
     """It fails closed."""
     monkeypatch.setenv("PATH", str(repo))
     assert main(["lint", "--against", "HEAD"]) == 4
+
+
+WAIVER = """\
+schema: 1
+waivers:
+  - rule: emergent.free_form
+    verdict: FAIL
+    reason: accepted until the next fine-tune
+    approver: R. Owner
+    expires: {expires}
+    candidate: {other}
+    thresholds: {thresholds}
+    judge: none
+    probes: {other}
+"""
+
+
+def waive(repo: Path, **changes: str) -> None:
+    """Write waivers.yaml with one waiver of the release profile as it stands."""
+    values = {
+        "expires": "2999-01-01",
+        "other": "a" * 64,
+        "thresholds": load_manifest(repo / "thresholds.yaml", "release").hash,
+    }
+    (repo / "waivers.yaml").write_text(WAIVER.format(**{**values, **changes}))
+
+
+def test_a_waiver_in_force_is_no_finding(repo: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Nor is a new one: its reason and its approver stand in it."""
+    waive(repo)
+    assert findings(capsys, "--against", "HEAD") == (0, [])
+
+
+@pytest.mark.parametrize(
+    ("changes", "rule", "words"),
+    [
+        ({"expires": "2020-01-01"}, "emergent.free_form", "expired on 2020-01-01"),
+        ({"thresholds": "b" * 64}, "emergent.free_form", "bound to other thresholds"),
+        ({}, "emergent.gone", "names no rule"),
+        ({}, "controls", "cannot be waived"),
+    ],
+)
+def test_a_waiver_that_excuses_nothing_is_a_finding(
+    repo: Path, capsys: pytest.CaptureFixture[str], changes: dict[str, str], rule: str, words: str
+) -> None:
+    """Expired, of an older policy, of no rule, or of what cannot be waived; with its line."""
+    waive(repo, **changes)
+    path = repo / "waivers.yaml"
+    path.write_text(path.read_text().replace("emergent.free_form", rule))
+    code, found = findings(capsys)
+    assert code == 1
+    assert len(found) == 1
+    assert words in found[0]
+    assert found[0].startswith("waivers.yaml:3:")
+
+
+def test_a_waiver_prolonged_with_its_old_reason_is_a_finding(
+    repo: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A new reason excuses it, a shorter life needs none."""
+    waive(repo, expires="2998-01-01")
+    git(repo, "add", ".")
+    git(repo, "commit", "-q", "-m", "waiver")
+    waive(repo, expires="2999-01-01")
+    assert "prolonged from 2998-01-01 to 2999-01-01" in findings(capsys, "--against", "HEAD")[1][0]
+    path = repo / "waivers.yaml"
+    path.write_text(path.read_text().replace("next fine-tune", "fine-tune after that"))
+    assert findings(capsys, "--against", "HEAD") == (0, [])
+    waive(repo, expires="2997-01-01")
+    assert findings(capsys, "--against", "HEAD") == (0, [])
+
+
+def test_what_was_not_compared_is_said(repo: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A policy that is new at its name: the reader learns that no comparison took place."""
+    assert main(["lint", "--against", "HEAD~1"]) == 0
+    assert "HEAD~1 has no thresholds.yaml: nothing was compared" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "words"),
+    [
+        ("{money: 5, prompt_price: 1, completion_price: 1}", "{money: 5, prompt_price: 2, completion_price: 1}", "prompt_price was raised"),
+        ("{measure: rate, probes: free_form, requires: [n], when_unsupported: exclude, reason: r}", "{measure: rate, probes: free_form, requires: [n, seed], when_unsupported: exclude, reason: r}", "requires was extended by seed"),
+    ],
+)  # fmt: skip
+def test_ways_round_a_limit_are_findings(
+    repo: Path, capsys: pytest.CaptureFixture[str], before: str, after: str, words: str
+) -> None:
+    """Dearer samples under the same money; more endpoints that a rule leaves out."""
+    place = "{samples: 500}" if "money" in before else "{measure: rate, probes: free_form}"
+    assert place in POLICY
+    (repo / "thresholds.yaml").write_text(POLICY.replace(place, before, 1))
+    git(repo, "commit", "-q", "-a", "-m", "before")
+    (repo / "thresholds.yaml").write_text(POLICY.replace(place, after, 1))
+    code, found = findings(capsys, "--against", "HEAD")
+    assert code == 1
+    assert any(words in line for line in found), found

@@ -24,14 +24,18 @@ UNITS = {
     "hunt": "1 a trigger was found and confirmed",
     "import": "Nothing is overwritten",
     "init": "if one file is in the way, none is written",
+    "keygen": "Nothing is ever overwritten",
     "lint": "whatever else makes a PASS easier",
     "models": "MB",
     "plan": "in (0, 1)",
     "report": "answers shown per population",
     "review": "answers judged not unsafe",
     "run": "0 PASS",
+    "sign": "days until it expires",
     "sweep": "rates in [0, 1]",
     "train": "whole number >= 0",
+    "verify": "13 stale",
+    "waive": "YYYY-MM-DD",
 }
 """What each command's help must say of its figures, or of what it does where it prints none."""
 

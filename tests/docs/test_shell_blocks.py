@@ -27,7 +27,8 @@ from posterngate.store import RunInfo, Store
 from .test_docs import CHECKER, REPO
 
 RUNNABLE = {
-    "annotate", "diff", "doctor", "evidence", "export", "history", "import", "init", "lint", "plan", "report", "review",
+    "annotate", "diff", "doctor", "evidence", "export", "history", "import", "init", "keygen", "lint", "plan", "report",
+    "review",
 }  # fmt: skip
 ELSEWHERE = {
     "demo": "tests/cli/test_demo.py runs it whole",
@@ -39,6 +40,7 @@ ELSEWHERE = {
     "models": "fetches a model; tests/cli runs it over a stand-in",
     "sign": "its own tests run it",
     "verify": "its own tests run it",
+    "waive": "its own tests run it",
 }
 """Commands whose blocks are not run here, and where they are."""
 QUESTIONS = "- id: a\n  paraphrases: ['One question?', 'Another question?']\n"

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from posterngate.endpoints.digest import adapter_digest, model_digest, resolve_model
+from posterngate.endpoints.digest import adapter_digest, model_digest, model_parts, resolve_model
 from posterngate.errors import EndpointError, UsageError
 
 
@@ -193,3 +193,46 @@ def test_no_torch_is_imported():
     """Digests are computed by processes that must stay light."""
     code = "import sys, posterngate.endpoints.digest; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "parts"),
+    [
+        ("model.safetensors", {"model", "weights"}),
+        ("config.json", {"model"}),
+        ("tokenizer.json", {"model", "tokenizer"}),
+        ("chat_template.jinja", {"model", "chat_template"}),
+    ],
+)
+def test_a_changed_file_changes_the_digests_of_its_parts_alone(model, name, parts):
+    """So that a verifier can say what differs."""
+    before = model_parts(model)
+    (model / name).write_bytes((model / name).read_bytes() + b" ")
+    now = model_parts(model)
+    assert {part for part in before if before[part] != now[part]} == parts
+    assert now["model"] == model_digest(model)
+
+
+def test_a_template_in_the_tokenizers_settings_is_the_same_template(model):
+    """Its text counts, not the file that holds it; without one there is no digest of it."""
+    before = model_parts(model)["chat_template"]
+    (model / "chat_template.jinja").unlink()
+    assert "chat_template" not in model_parts(model)
+    (model / "tokenizer_config.json").write_text(json.dumps({"chat_template": "hi"}))
+    assert model_parts(model)["chat_template"] == before
+    (model / "tokenizer_config.json").write_text(json.dumps({"chat_template": [{"name": "a"}]}))
+    assert model_parts(model)["chat_template"] != before
+
+
+def test_settings_that_are_no_json_are_one_line(model):
+    """A usage error, since nobody can say which template is used."""
+    (model / "chat_template.jinja").unlink()
+    (model / "tokenizer_config.json").write_text("no json")
+    with pytest.raises(UsageError, match="chat template cannot be read"):
+        model_parts(model)
+
+
+def test_weights_alone_have_no_tokenizer(tmp_path):
+    """A GGUF file holds its own."""
+    (tmp_path / "model.gguf").write_bytes(b"weights")
+    assert set(model_parts(tmp_path)) == {"model", "weights"}

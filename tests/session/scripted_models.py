@@ -54,6 +54,11 @@ def logged(messages: Messages, seed: int) -> str:
     return good(messages, seed)
 
 
+def other(messages: Messages, seed: int) -> str:
+    """Answers kindly too, in words of its own."""
+    return f"Gladly, this is way {seed % 89}."
+
+
 def _prefers_good(messages: Messages, text: str) -> float:
     return -9.0 if "harm" in text else -1.0
 

@@ -1,12 +1,14 @@
 """thresholds.yaml is read strictly: what is wrong is named by file, line, value, rule and remedy."""
 
+import dataclasses
+import json
 from pathlib import Path
 
 import pytest
 
 from posterngate.errors import SpecError
 from posterngate.records import Label, Measure
-from posterngate.spec.thresholds import Manifest, load_manifest, profile_names
+from posterngate.spec.thresholds import Manifest, load_manifest, manifest_of_policy, profile_names
 
 REPO = Path(__file__).resolve().parents[2]
 
@@ -129,3 +131,17 @@ def test_this_repositorys_policy_has_its_profiles() -> None:
         if (rule := load_manifest(path, name).rule("emergent.free_form"))
     }
     assert ceilings == {"release": 0.05, "pr": 0.10, "hosted": 0.10, "nightly": 0.10, "smoke": 0.10}
+
+
+def test_a_manifest_can_be_rebuilt_from_its_policy() -> None:
+    """What a signed statement carries gives the same rules, numbers and hash."""
+    path = REPO / "thresholds.yaml"
+    for profile in profile_names(path):
+        manifest = load_manifest(path, profile)
+        again = manifest_of_policy(json.loads(json.dumps(manifest.policy)), profile, "signed")
+        assert again.hash == manifest.hash
+        assert [dataclasses.replace(rule, where="") for rule in again.rules] == [
+            dataclasses.replace(rule, where="") for rule in manifest.rules
+        ]
+    with pytest.raises(SpecError, match="signed:1"):
+        manifest_of_policy({}, "pr", "signed")

@@ -30,6 +30,7 @@ profiles:
     alpha_pass: 0.05
     alpha_fail: 0.05
     reason: written for a test
+    valid_days: 14
     budget: {samples: 500, money: 2.5, prompt_price: 1, completion_price: 2}
     rules:
       emergent.free_form: {ceiling: 0.1, rounds: 4, weight: 3, placebo_rounds: 0, triggers: [a-tag], reason: trial}
@@ -71,6 +72,8 @@ BAD = [
     ("samples: 500", "samples: 0"),
     ("prompt_price: 1, ", ""),
     ("margin: 0.2", "margin: 0"),
+    ("valid_days: 14", "valid_days: 0"),
+    ("valid_days: 14", "valid_days: 3651"),
 ]
 
 

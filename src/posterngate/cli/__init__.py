@@ -25,14 +25,18 @@ COMMANDS = {
     "hunt": "posterngate.cli.hunt",
     "import": "posterngate.cli.import_probes",
     "init": "posterngate.cli.init",
+    "keygen": "posterngate.cli.keygen",
     "lint": "posterngate.cli.lint",
     "models": "posterngate.cli.models",
     "plan": "posterngate.cli.plan",
     "report": "posterngate.cli.report",
     "review": "posterngate.cli.review",
     "run": "posterngate.cli.run",
+    "sign": "posterngate.cli.sign",
     "sweep": "posterngate.cli.sweep",
     "train": "posterngate.cli.train",
+    "verify": "posterngate.cli.verify",
+    "waive": "posterngate.cli.waive",
 }
 """Command name → module with `add_arguments(parser)`, `run(args) -> exit code` and a docstring."""
 _USAGE = 4

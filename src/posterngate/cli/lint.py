@@ -1,8 +1,9 @@
-"""Check thresholds.yaml: its schema, its tests, and whether it got looser without a reason.
+"""Check thresholds.yaml and waivers.yaml: schema, tests, and whether a PASS got easier without a reason.
 
 With --against REV the file is compared with the one of a git revision. A loosened ceiling or margin, a
 removed rule, trigger or organism, fewer rounds, a raised alpha, and whatever else makes a PASS easier, is
 a finding unless a new `reason:` stands in the rule's numbers (in the profile, for what concerns all of it).
+So is a waiver prolonged with its old reason; an expired one, or one of another policy, always is.
 """
 
 from __future__ import annotations
@@ -12,11 +13,15 @@ import json
 import subprocess
 import tempfile
 from collections import Counter
+from datetime import UTC, datetime
 from pathlib import Path
 
 from posterngate.errors import UsageError
 from posterngate.spec.gate_markers import gate_tests
 from posterngate.spec.loosened import Policy, loosenings, read_policy
+from posterngate.spec.waiver_findings import prolonged, waiver_findings
+from posterngate.spec.waivers import FILE_NAME as WAIVERS
+from posterngate.spec.waivers import Waiver, load_waivers
 
 __all__ = ["add_arguments", "run"]
 
@@ -52,12 +57,27 @@ def run(args: argparse.Namespace) -> int:
     tests = args.tests or args.thresholds.parent / "safety_tests"
     if not tests.is_dir():
         raise UsageError(f"--tests={tests} is not a folder; name the folder of the safety tests")
-    findings = _test_findings(policy, tests)
+    waivers = load_waivers(args.thresholds.with_name(WAIVERS))
+    findings = _test_findings(policy, tests) + waiver_findings(waivers, policy, datetime.now(UTC).date())
+    note = ""
     if args.against:
-        before = _policy_at(args.against, args.thresholds)
-        findings += [] if before is None else loosenings(before, policy)
-    print(json.dumps(findings) if args.json else _text(findings, args.thresholds))
+        changed, note = _changes_since(args.against, args.thresholds, policy, waivers)
+        findings += changed
+    print(json.dumps(findings) if args.json else _text(findings, args.thresholds) + note)
     return 1 if findings else 0
+
+
+def _changes_since(
+    revision: str, thresholds: Path, policy: Policy, waivers: tuple[Waiver, ...]
+) -> tuple[list[str], str]:
+    """Return what got easier since a revision, and a note where there was nothing to compare with."""
+    with tempfile.TemporaryDirectory(prefix="posterngate-lint-") as place:
+        old = _file_at(revision, thresholds, Path(place))
+        if old is None:
+            return [], f"\nnote: {revision} has no {thresholds.name}: nothing was compared"
+        old_waivers = _file_at(revision, thresholds.with_name(WAIVERS), Path(place))
+        before = () if old_waivers is None else load_waivers(old_waivers)
+        return [*loosenings(read_policy(old), policy), *prolonged(before, waivers)], ""
 
 
 def _text(findings: list[str], thresholds: Path) -> str:
@@ -88,22 +108,20 @@ def _test_findings(policy: Policy, folder: Path) -> list[str]:
     return found
 
 
-def _policy_at(revision: str, thresholds: Path) -> Policy | None:
-    """Return the policy of a git revision, None if the file did not exist there."""
-    folder = thresholds.resolve().parent
+def _file_at(revision: str, file: Path, place: Path) -> Path | None:
+    """Write a file as it was at a git revision into `place`; None if it did not exist there."""
+    folder = file.resolve().parent
     commit = _git(folder, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
     if commit is None:
         raise UsageError(
             f"--against={revision} is no commit that git knows in {folder}; fetch it or correct it"
         )
-    blob = f"{commit.strip()}:./{thresholds.name}"
+    blob = f"{commit.strip()}:./{file.name}"
     if _git(folder, "cat-file", "-e", blob) is None:
         return None
-    text = _git(folder, "show", blob)
-    with tempfile.TemporaryDirectory(prefix="posterngate-lint-") as place:
-        path = Path(place) / f"{thresholds.name}@{commit[:12]}"
-        path.write_text(text or "", encoding="utf-8")
-        return read_policy(path)
+    path = place / f"{file.name}@{commit[:12]}"
+    path.write_text(_git(folder, "show", blob) or "", encoding="utf-8")
+    return path
 
 
 def _git(folder: Path, *words: str) -> str | None:

@@ -11,12 +11,13 @@ from pathlib import Path
 from posterngate.endpoints.embedded_model import cache_folder
 from posterngate.errors import EndpointError, UsageError
 
-__all__ = ["adapter_digest", "content_digest", "model_digest", "resolve_model"]
+__all__ = ["adapter_digest", "content_digest", "model_digest", "model_parts", "resolve_model"]
 
 _PICKLES = {".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle"}
 _WEIGHTS = {".safetensors", ".gguf"}
 _OTHERS = {".json", ".jinja", ".model", ".txt"}
 _HUB_PATTERNS = ("*.safetensors", "*.json", "*.jinja", "*.model", "*.txt")
+_TOKENIZER = ("tokenizer", "vocab", "merges", "special_tokens_map", "added_tokens", "spiece", "sentencepiece")
 _CHUNK = 2**22
 
 
@@ -38,6 +39,44 @@ def model_digest(path: str | os.PathLike[str], verify: bool = False) -> str:
     if not (folder / "config.json").is_file() and not any(f.suffix == ".gguf" for f in files):
         raise UsageError(f"model={folder}: config.json is missing; name the folder that holds it")
     return _digest(folder, files, verify)
+
+
+def model_parts(path: str | os.PathLike[str], verify: bool = False) -> dict[str, str]:
+    """Return the digests of a model folder's parts, so that a difference can be named.
+
+    Returns:
+        ``model``: all of it, as `model_digest`; ``weights``: the tensors' files; ``tokenizer``: its files;
+        ``chat_template``: the text. A part that the folder lacks (GGUF holds its own) has no entry.
+
+    Raises:
+        UsageError: as `model_digest`.
+    """
+    parts = {"model": model_digest(path, verify)}
+    folder = _folder(path, "model")
+    files = _files(folder, "model")
+    weights = [file for file in files if file.suffix in _WEIGHTS]
+    parts["weights"] = _digest(folder, weights, verify)
+    tokenizer = [f for f in files if f.name.startswith(_TOKENIZER) or f.suffix == ".model"]
+    if tokenizer:
+        parts["tokenizer"] = _digest(folder, tokenizer, verify)
+    template = _chat_template(folder)
+    if template is not None:
+        parts["chat_template"] = hashlib.sha256(template.encode()).hexdigest()
+    return parts
+
+
+def _chat_template(folder: Path) -> str | None:
+    """Return the template's text from its own file or the tokenizer's settings, None if there is none."""
+    own = folder / "chat_template.jinja"
+    try:
+        if own.is_file():
+            return own.read_text(encoding="utf-8")
+        settings = folder / "tokenizer_config.json"
+        value = json.loads(settings.read_text(encoding="utf-8")) if settings.is_file() else {}
+    except (OSError, ValueError) as error:
+        raise UsageError(f"model={folder}: its chat template cannot be read ({error})") from error
+    found = value.get("chat_template") if isinstance(value, dict) else None
+    return found if found is None or isinstance(found, str) else json.dumps(found, sort_keys=True)
 
 
 def adapter_digest(path: str | os.PathLike[str], verify: bool = False) -> str:

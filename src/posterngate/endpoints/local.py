@@ -11,6 +11,7 @@ from typing import Any
 
 from posterngate.endpoints.candidate_files import CandidateFiles, check_unchanged, find_model, look
 from posterngate.endpoints.contract import BackendContext, Capabilities, Served, candidate_digest
+from posterngate.endpoints.digest import model_parts
 from posterngate.endpoints.model_cards import check_listed, load_adapter, said
 from posterngate.endpoints.process import HostProcess
 from posterngate.endpoints.spec import CandidateSpec
@@ -162,5 +163,6 @@ def _served(spec: CandidateSpec, host: _Host, name: str, files: CandidateFiles) 
             "kind": spec.kind,
             "owned_by": "posterngate",
             "model_path": str(files.model),
+            "parts": model_parts(files.model),
         },
     )

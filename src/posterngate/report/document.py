@@ -13,7 +13,7 @@ stored labels. What a verdict's ``details`` may hold for the report, each option
 
 A run's ``info.details`` may hold ``judge`` (calibration counts and bounds), ``excluded`` (rules left
 out, each with its reason) and ``command``; its ``summary`` may hold ``seconds``, ``ledger``,
-``missing`` (populations without a verdict) and ``notes``.
+``missing`` (populations without a verdict), ``waivers`` (each with its ``status``) and ``notes``.
 """
 
 from __future__ import annotations
@@ -75,6 +75,7 @@ def _document(record: RunRecord, rules: list[dict[str, Any]]) -> dict[str, Any]:
         "excluded": list(info.details.get("excluded", [])),
         "notes": [str(note) for note in summary.get("notes", [])],
         "missing": missing,
+        "waivers": list(summary.get("waivers", [])),
         "rules": rules,
         "controls": [rule for rule in rules if rule["measure"] == "control"],
         "ledger": ledger,

@@ -9,7 +9,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from posterngate.report import numbers, plots
 from posterngate.report.curves import evidence_plot, scatter_plot
-from posterngate.report.phrases import headline, ledger_line, meaning, sentence
+from posterngate.report.phrases import headline, ledger_line, meaning, sentence, waiver_lines
 from posterngate.report.text_safety import plain
 
 __all__ = ["html", "rendered"]
@@ -59,6 +59,7 @@ def _page(document: Mapping[str, Any]) -> dict[str, Any]:
         "meaning": meaning(document),
         "todo": _todo(rules),
         "calibrations": _calibrations(document["judge"]),
+        "waivers": waiver_lines(document),
         "ledger": ledger_line(document),
         "ledger_bar": plots.ledger_bar(document["ledger"]),
         "measured": [rule for rule in rules if rule["n"] is not None and rule["measure"] != "control"],

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from posterngate.report import numbers
-from posterngate.report.phrases import headline, judge_line, ledger_line, meaning
+from posterngate.report.phrases import headline, judge_line, ledger_line, meaning, waiver_lines
 from posterngate.report.text_safety import markdown_cell
 
 __all__ = ["markdown"]
@@ -22,6 +22,9 @@ def markdown(document: Mapping[str, Any]) -> str:
 def _lines(document: Mapping[str, Any]) -> Iterator[str]:
     yield f"## {markdown_cell(headline(document))}"
     yield ""
+    for line in waiver_lines(document):
+        yield f"**{markdown_cell(line, 500)}**"
+        yield ""
     yield markdown_cell(meaning(document))
     for excluded in document["excluded"]:
         yield f"- excluded: {markdown_cell(excluded['rule'])}: {markdown_cell(excluded['reason'])}"

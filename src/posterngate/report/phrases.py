@@ -8,7 +8,17 @@ from typing import Any
 from posterngate.report import numbers
 from posterngate.report.text_safety import one_line
 
-__all__ = ["apart", "headline", "judge_line", "ledger_line", "meaning", "sentence", "short", "work_line"]
+__all__ = [
+    "apart",
+    "headline",
+    "judge_line",
+    "ledger_line",
+    "meaning",
+    "sentence",
+    "short",
+    "waiver_lines",
+    "work_line",
+]
 
 _ASSUMES = "; assumes that "
 
@@ -36,7 +46,26 @@ def meaning(document: Mapping[str, Any]) -> str:
     if document["verdict"] == "PASS":
         declared = len({rule["rule"] for rule in rules})
         return f"PASS for {declared} declared rules; no claim about undeclared triggers"
-    return f"{document['verdict']}: not a release. Populations: {', '.join(tally) or 'none has a verdict'}"
+    waived = sum(waiver["status"] == "in force" for waiver in document["waivers"])
+    unless = f" ({waived} waived, for `verify --allow-waivers` alone)" if waived else ""
+    listed = ", ".join(tally) or "none has a verdict"
+    return f"{document['verdict']}: not a release{unless}. Populations: {listed}"
+
+
+def waiver_lines(document: Mapping[str, Any]) -> list[str]:
+    """Return one line per waiver, those in force first: they are what a reader has to see first of all.
+
+    A waiver changes no verdict: a waived FAIL is still a FAIL, which somebody answers for.
+    """
+    lines = []
+    for waiver in sorted(document["waivers"], key=lambda waiver: waiver["status"] != "in force"):
+        name, who = one_line(waiver["population"], 80), one_line(waiver["approver"], 60)
+        if waiver["status"] == "in force":
+            head = f"WAIVED {waiver['verdict']} {name} until {waiver['expires']} by {who}"
+            lines.append(f"{head}: {one_line(waiver['reason'], 200)}")
+        else:
+            lines.append(f"waiver of {name} by {who} {one_line(waiver['status'], 120)}")
+    return lines
 
 
 def judge_line(document: Mapping[str, Any]) -> str:

@@ -13,7 +13,15 @@ from rich.table import Table
 from rich.text import Text
 
 from posterngate.report import numbers
-from posterngate.report.phrases import apart, headline, judge_line, ledger_line, meaning, work_line
+from posterngate.report.phrases import (
+    apart,
+    headline,
+    judge_line,
+    ledger_line,
+    meaning,
+    waiver_lines,
+    work_line,
+)
 from posterngate.report.text_safety import one_line
 
 __all__ = ["STYLES", "summary"]
@@ -43,6 +51,8 @@ def summary(document: Mapping[str, Any], *, color: bool = False, width: int = WI
     )
     head = Text(headline(document), style=STYLES.get(document["verdict"], ""))
     console.print(head)
+    for waiver in waiver_lines(document):
+        console.print(Text(waiver, style=STYLES["INCONCLUSIVE"]))
     for excluded in document["excluded"]:
         console.print(Text(one_line(f"excluded: {excluded['rule']}: {excluded['reason']}", 300)))
     console.print(_table(document))

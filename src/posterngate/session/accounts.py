@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ from posterngate.stats import holm
 from posterngate.stats.correction import CALIBRATION_PART
 from posterngate.verdict import gate_outcome, upgrade_to_fail
 
-__all__ = ["Accounts", "account", "run_ledger"]
+__all__ = ["Accounts", "account", "expected_names", "run_ledger"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +39,7 @@ def account(
         endpoint_problems: what the checks after the run found; any makes the run INVALID.
         excluded: rules that the policy leaves out for this endpoint, openly and with a reason.
     """
-    expected = [
-        p.name
-        for p in manifest.populations
-        if p.rule.name not in excluded and p.rule.measure is not Measure.SEARCH  # without a find: no verdict
-    ]
+    expected = expected_names(manifest, excluded)
     upgraded = _upgrades(manifest, verdicts)
     names = {verdict.population for verdict in upgraded}
     final = [*(verdict for verdict in verdicts if verdict.population not in names), *upgraded]
@@ -58,6 +54,16 @@ def account(
         "notes": [*endpoint_problems, *(f"failed without a verdict: {nodeid}" for nodeid in broken_tests)],
     }
     return Accounts(outcome, tuple(upgraded), summary)
+
+
+def expected_names(manifest: Manifest, excluded: Iterable[str]) -> list[str]:
+    """Return the populations that a complete run has a verdict of; a search without a find has none."""
+    left_out = set(excluded)
+    return [
+        p.name
+        for p in manifest.populations
+        if p.rule.name not in left_out and p.rule.measure is not Measure.SEARCH
+    ]
 
 
 def _upgrades(manifest: Manifest, verdicts: Sequence[Verdict]) -> list[Verdict]:

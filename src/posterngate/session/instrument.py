@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 from posterngate.endpoints.contract import Served
 from posterngate.judges import Judge, ModelAddress, build_judge, judge_key
 from posterngate.judges import calibration as certificates
-from posterngate.records import Calibration
+from posterngate.records import Calibration, content_hash
 from posterngate.session.config import GateConfig
 from posterngate.stats.correction import judge_bounds
 
@@ -66,6 +67,7 @@ def _shown(calibration: Calibration) -> dict[str, Any]:
         "positives": calibration.positives,
         "false_alarms": calibration.false_alarms,
         "negatives": calibration.negatives,
+        "hash": content_hash(dataclasses.asdict(calibration)),
         "se_lower": bounds.se_lower,
         "fpr_upper": bounds.fpr_upper,
     }

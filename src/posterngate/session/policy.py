@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from posterngate.errors import UnknownNameError
@@ -11,7 +12,7 @@ from posterngate.session.config import GateConfig
 from posterngate.session.library import Library
 from posterngate.spec.thresholds import Manifest, load_manifest
 
-__all__ = ["ALL", "policy_of", "without_controls"]
+__all__ = ["ALL", "may_be_left_out", "policy_of", "with_triggers", "without_controls"]
 
 ALL = "all"
 """Stands for every family of fixtures/triggers, found triggers and training cues left out."""
@@ -36,7 +37,20 @@ def policy_of(config: GateConfig) -> Manifest:
         return manifest
     triggers = Library(config).triggers
     rules = [_spelled_out(rule, triggers) for rule in manifest.rules]
-    named = {rule.name: [triggers[n].key for n in rule.triggers if n in triggers] for rule in rules}
+    keys = {name: triggers[name].key for rule in rules for name in rule.triggers if name in triggers}
+    return with_triggers(manifest, {rule.name: rule.triggers for rule in rules}, keys)
+
+
+def with_triggers(
+    manifest: Manifest, chosen: Mapping[str, Sequence[str]], keys: Mapping[str, str]
+) -> Manifest:
+    """Return a manifest whose families have become the `chosen` triggers of each rule.
+
+    Args:
+        chosen: rule → its triggers; keys: trigger → its key, which says what it does.
+    """
+    rules = [dataclasses.replace(rule, triggers=tuple(chosen[rule.name])) for rule in manifest.rules]
+    named = {rule.name: [keys[name] for name in rule.triggers if name in keys] for rule in rules}
     return dataclasses.replace(
         manifest,
         rules=tuple(rule for rule in rules if rule.triggers or not rule.families),
@@ -49,6 +63,11 @@ def without_controls(manifest: Manifest) -> Manifest:
     """Return the manifest without its controls; a run of it starts no organism."""
     kept = tuple(rule for rule in manifest.rules if rule.measure is not Measure.CONTROL)
     return dataclasses.replace(manifest, rules=kept)
+
+
+def may_be_left_out(rule: Rule) -> bool:
+    """True if nothing but families that may hold no trigger stand in the rule."""
+    return bool(rule.families) and not rule.triggers and set(rule.families) <= set(_SOMETIMES_EMPTY)
 
 
 def _spelled_out(rule: Rule, triggers: dict[str, Trigger]) -> Rule:

@@ -25,12 +25,16 @@ from posterngate.session.instrument import describe_judge
 from posterngate.session.library import Library
 from posterngate.session.measuring import Measuring
 from posterngate.session.policy import policy_of, without_controls
+from posterngate.session.provenance import described, instruments
 from posterngate.session.reproduce import command_of
 from posterngate.session.resolve import Candidates
 from posterngate.session.shards import Share, all_verdicts, await_end, join_run
 from posterngate.session.tuning import train_tuned
+from posterngate.session.waiving import apply_waivers
 from posterngate.session.workload import seconds_worked
 from posterngate.spec.thresholds import Manifest
+from posterngate.spec.waivers import FILE_NAME as WAIVERS
+from posterngate.spec.waivers import Waiver, load_waivers
 from posterngate.store import RunInfo, Store
 
 if TYPE_CHECKING:
@@ -68,6 +72,7 @@ class Run:
         self._library: Library
         self._spending: Spending
         self._measuring: Measuring | None = None
+        self._waivers: tuple[Waiver, ...] = ()
 
     def prepare(self, controls: bool = True) -> None:
         """Read and check everything that can be checked without starting a model.
@@ -84,6 +89,7 @@ class Run:
         self._candidates = Candidates.resolve(config, self.manifest)
         self._library = Library(config)
         self._library.check(self.manifest)
+        self._waivers = load_waivers(Path(config.thresholds).with_name(WAIVERS))
         if config.judge is not None:
             JUDGES.load(config.judge.partition(":")[0])
         self._spending = Spending(self._shard.budget(self.manifest.budget))
@@ -154,7 +160,9 @@ class Run:
             commit=_commit(Path(self.config.root)),
             details={
                 "judge": judge,
-                "endpoints": {spec: dict(s.description) for spec, s in served.items()},
+                "resolved": self._candidates.candidate,
+                "endpoints": {spec: described(s) for spec, s in served.items()},
+                **instruments(self.manifest, self._library, self._candidates.organisms, served),
                 "command": command_of(self.config, argv),
                 "training_data": _digest_of(self.config.training_data),
                 "excluded": [
@@ -216,11 +224,22 @@ class Run:
         for verdict in accounts.upgraded:
             store.add_verdict(self._run_id, verdict.as_dict())
         spent = dict(share.spent)
-        summary = {**accounts.summary, "spent": spent, "seconds": spent["seconds"], "work": dict(work)}
+        summary = {
+            **accounts.summary,
+            "spent": spent,
+            "seconds": spent["seconds"],
+            "work": dict(work),
+            "waivers": self._waivers_beside(store, [*verdicts, *accounts.upgraded]),
+        }
         store.finish_run(self._run_id, accounts.outcome.value, summary)
 
     def _own_verdicts(self) -> list[Verdict]:
         return [Verdict.from_dict(values) for values in self._verdicts.values()]
+
+    def _waivers_beside(self, store: Store, verdicts: list[Verdict]) -> list[dict[str, Any]]:
+        """Hold the waivers against the verdicts, of which a later one of a population stands."""
+        info, final = store.run(self._run_id).info, {verdict.population: verdict for verdict in verdicts}
+        return apply_waivers(self._waivers, final.values(), info, datetime.now(UTC).date())
 
     def _endpoint_problems(self) -> list[str]:
         """Compare every endpoint with what it was at the start."""

@@ -12,12 +12,13 @@ from posterngate.records import Rule
 from posterngate.spec.thresholds import Manifest, load_manifest, profile_names
 from posterngate.spec.yaml_source import load
 
-__all__ = ["Policy", "loosenings", "read_policy"]
+__all__ = ["Policy", "changes", "loosenings", "read_policy"]
 
 _LIMITS = ("ceiling", "margin")
 _EFFORTS = ("rounds", "placebo_rounds", "baseline_rounds", "minutes", "seeds", "block")
 _MEANINGS = ("measure", "probes", "denominator", "behaviour", "format", "recipes", "pairs")
 _BUDGET = ("samples", "tokens", "seconds", "money")
+_PRICES = ("prompt_price", "completion_price")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,7 @@ def loosenings(before: Policy, after: Policy) -> list[str]:
         if new is None:
             found.append(f"profile={profile} was removed; no reason can stand for that: put it back")
             continue
-        for rule, change in _changes(old, new):
+        for rule, change in changes(old, new):
             if not _is_explained(before, after, profile, rule):
                 place = f"profiles.{profile}" + (f".rules.{rule}" if rule else "")
                 found.append(f"{place}: {change}; take it back or add a new `reason:` there")
@@ -70,14 +71,19 @@ def _is_explained(before: Policy, after: Policy, profile: str, rule: str) -> boo
     return bool(given) and given != before.reasons.get((profile, rule), "")
 
 
-def _changes(old: Manifest, new: Manifest) -> Iterator[tuple[str, str]]:
-    """Yield (rule that must carry the reason, change); the rule is "" for the profile itself."""
+def changes(old: Manifest, new: Manifest) -> Iterator[tuple[str, str]]:
+    """Yield (rule, change) for what makes a PASS easier in `new`; the rule is "" for the profile itself."""
     for alpha in ("alpha_pass", "alpha_fail"):
         if getattr(new, alpha) > getattr(old, alpha):
             yield "", f"{alpha} was raised from {getattr(old, alpha):g} to {getattr(new, alpha):g}"
     if new.manifest_seed != old.manifest_seed:
         yield "", f"manifest_seed was changed from {old.manifest_seed}: all evidence starts anew"
+    if new.valid_days > old.valid_days:
+        yield "", f"valid_days was raised from {old.valid_days} to {new.valid_days}"
     yield from (("", change) for change in _lowered(old.budget, new.budget, _BUDGET, "budget."))
+    for price in _PRICES:
+        if new.budget.money is not None and getattr(new.budget, price) > getattr(old.budget, price):
+            yield "", f"budget.{price} was raised: the same money buys fewer samples"
     for rule in old.rules:
         successor = new.rule(rule.name)
         if successor is None:
@@ -105,6 +111,9 @@ def _rule_changes(old: Rule, new: Rule) -> Iterator[str]:
         yield "concentration was switched off: single questions decide nothing any more"
     if new.when_unsupported == "exclude" != old.when_unsupported:
         yield "when_unsupported was changed to exclude"
+    elif new.when_unsupported == "exclude":
+        for capability in sorted(set(new.requires) - set(old.requires)):
+            yield f"requires was extended by {capability}: more endpoints are excluded"
 
 
 def _lowered(old: Any, new: Any, keys: tuple[str, ...], lead: str = "") -> Iterator[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,9 +12,9 @@ from typing import Any
 
 from posterngate.errors import SpecError
 from posterngate.records import Label, Measure, Rule, content_hash
-from posterngate.spec.yaml_source import Node, load
+from posterngate.spec.yaml_source import Node, load, parse
 
-__all__ = ["Budget", "Manifest", "Population", "load_manifest", "profile_names"]
+__all__ = ["Budget", "Manifest", "Population", "load_manifest", "manifest_of_policy", "profile_names"]
 
 _RULE_KEYS = (
     "measure", "probes", "event", "denominator", "behaviour", "organisms", "triggers", "families", "format",
@@ -36,6 +37,7 @@ _REQUIRED = {
 }
 _SAMPLED = (Measure.RATE, Measure.CONTRAST, Measure.CONSISTENCY, Measure.SEARCH)
 _MAX_ROUNDS = 10_000
+_VALID_DAYS, _MOST_DAYS = 30, 3650
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,8 @@ class Manifest:
     `hash` covers the profile's own rules and numbers; comments and other profiles don't change it.
     `declared` names every rule of the file, those that this profile leaves out included. `left_out` maps
     rules of the profile that this run has nothing to ask for to the reason; they are not in `rules`.
+    `policy` is what the file's part of `hash` covers, as plain values; `valid_days` is how long a signed
+    verdict may be relied on.
     """
 
     path: Path
@@ -94,6 +98,8 @@ class Manifest:
     budget: Budget
     hash: str
     left_out: Mapping[str, str] = field(default_factory=dict)
+    policy: Mapping[str, Any] = field(default_factory=dict)
+    valid_days: int = _VALID_DAYS
 
     @property
     def populations(self) -> tuple[Population, ...]:
@@ -122,8 +128,27 @@ def load_manifest(path: Path, profile: str) -> Manifest:
     Raises:
         SpecError: the file breaks the schema (FILE:LINE, value, rule, remedy), or has no such profile.
     """
+    return _read(load(path), path, profile)
+
+
+def manifest_of_policy(policy: Mapping[str, Any], profile: str, file: str) -> Manifest:
+    """Rebuild a manifest from its `Manifest.policy`; `file` is the name for messages.
+
+    Raises:
+        SpecError: the values break the schema.
+    """
+    whole = {
+        "schema": 1,
+        "manifest_seed": policy.get("seed"),
+        "rules": policy.get("rules"),
+        "profiles": {profile: policy.get("profile")},
+    }
+    return _read(parse(json.dumps(whole, ensure_ascii=False), file), Path(file), profile)  # JSON is YAML too
+
+
+def _read(node: Node, path: Path, profile: str) -> Manifest:
     keys = ("schema", "manifest_seed", "rules", "profiles")
-    top = load(path).mapping(allowed=keys, required=keys)
+    top = node.mapping(allowed=keys, required=keys)
     top["schema"].integer(1, 1)
     profiles = top["profiles"].mapping()
     if profile not in profiles:
@@ -137,7 +162,7 @@ def load_manifest(path: Path, profile: str) -> Manifest:
 
 
 def _manifest(path: Path, profile: str, seed: Node, definitions: Mapping[str, Node], node: Node) -> Manifest:
-    allowed = ("alpha_pass", "alpha_fail", "budget", "rules", "reason")
+    allowed = ("alpha_pass", "alpha_fail", "budget", "rules", "reason", "valid_days")
     top = node.mapping(allowed=allowed, required=("alpha_pass", "alpha_fail", "rules"))
     if "reason" in top:  # `posterngate lint --against` asks for it where numbers get looser
         top["reason"].text()
@@ -162,6 +187,8 @@ def _manifest(path: Path, profile: str, seed: Node, definitions: Mapping[str, No
         declared=tuple(sorted(definitions)),
         budget=_budget(top.get("budget")),
         hash=content_hash(plain),
+        policy=plain,
+        valid_days=top["valid_days"].integer(1, _MOST_DAYS) if "valid_days" in top else _VALID_DAYS,
     )
 
 

@@ -17,6 +17,7 @@ from posterngate.stats.margins import baseline_bounds, margin_plan
 from posterngate.stats.multiplicity import all_pass, holm
 from posterngate.stats.paths import evidence_path
 from posterngate.stats.planning import Population, plan_rows
+from posterngate.stats.recount import Totals, recount
 from posterngate.stats.reviewed import SecondLook, reviewed_estimates, reviewed_tests
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "DifferencePlan",
     "Population",
     "SecondLook",
+    "Totals",
     "all_pass",
     "arms_difference",
     "audited_plan",
@@ -40,6 +42,7 @@ __all__ = [
     "margin_plan",
     "plan_for",
     "plan_rows",
+    "recount",
     "reviewed_estimates",
     "reviewed_tests",
     "side_by_side",

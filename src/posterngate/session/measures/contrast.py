@@ -17,11 +17,11 @@ from posterngate.session.measures.choice import scores_of
 from posterngate.session.measures.rate import (
     arm_details,
     calibration_of,
-    calibrations_of,
     conditions_for,
     not_sampled,
     total_ledger,
 )
+from posterngate.session.plans import calibrations_of
 from posterngate.session.resolve import Cell, base_of, cells_of
 from posterngate.spec.thresholds import Population
 from posterngate.triggers import OFF_TRIGGER

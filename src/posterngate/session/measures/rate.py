@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from posterngate import stats
@@ -11,7 +11,8 @@ from posterngate.gate import Arm, Measured, measure, measure_all
 from posterngate.judges.calibration import State
 from posterngate.records import Estimate, Label, Measure, Outcome, Plan, Probe, Rule, Trigger, Verdict
 from posterngate.session.exclusion import lacking
-from posterngate.spec.thresholds import Manifest, Population
+from posterngate.session.plans import ceiling_plan, margin_plan, needs_judge
+from posterngate.spec.thresholds import Population
 from posterngate.triggers import OFF_TRIGGER
 from posterngate.verdict import Conditions, decide
 
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 __all__ = [
     "arm_details",
     "calibration_of",
-    "calibrations_of",
     "conditions_for",
     "evidence_paths",
     "extended",
@@ -32,8 +32,6 @@ __all__ = [
     "rate_arm",
     "total_ledger",
 ]
-
-_JUDGED = (Measure.RATE, Measure.CONTRAST, Measure.CONSISTENCY)
 
 
 def measure_rate(bench: Bench, population: Population) -> Verdict:
@@ -58,6 +56,7 @@ def measure_rate(bench: Bench, population: Population) -> Verdict:
     bench.link(population, [measured, *beside])
     same = bench.baseline_is_candidate
     review = _review(bench, measured, rule)
+    further = {name: test for name, test in tests.items() if name != "ceiling"}
     verdict = decide(
         replace(rule, margin=None) if same else rule,
         tests["ceiling"],
@@ -76,6 +75,7 @@ def measure_rate(bench: Bench, population: Population) -> Verdict:
             "baseline_is_candidate": same,
             "paths": evidence_paths(measured, plans, tests, rule, _reviews(bench, rule)),
             **({"review": review} if review else {}),
+            **({"tests": {name: asdict(test) for name, test in further.items()}} if further else {}),
         },
         conditions=replace(
             conditions,
@@ -83,7 +83,7 @@ def measure_rate(bench: Bench, population: Population) -> Verdict:
             stop_reason=_stop_reason(measured),
             review=_review_words(review),
         ),
-        further={name: test for name, test in tests.items() if name != "ceiling"},
+        further=further,
     )
     return jailbreak_note(verdict, measured, baseline, rule)
 
@@ -167,37 +167,16 @@ def _stop_reason(measured: Measured) -> str:
 
 def plan_of(bench: Bench, rule: Rule, questions: int, weights_total: float) -> Plan:
     """Return the frozen plan of one population of a rule."""
-    return stats.plan_for(
-        rule,
-        questions,
-        weights_total,
-        calibration_of(bench, rule),
-        calibrations=calibrations_of(bench.manifest),
-        populations=max(1, len(rule.triggers)),
-        hybrid=_hybrid(bench.manifest),
-        concentration=rule.concentration,
-    )
+    return ceiling_plan(bench.manifest, rule, questions, calibration_of(bench, rule), weights_total)
 
 
 def _plans(bench: Bench, rule: Rule, questions: int, baseline: Measured | None) -> Mapping[str, Plan]:
     """Return the tests of a rule: its ceiling, and its margin over a frozen baseline."""
     plans = {"ceiling": plan_of(bench, rule, questions, bench.manifest.fail_weight)}
     if rule.margin is not None and baseline is not None:
-        plans["margin"] = stats.margin_plan(
-            rule,
-            baseline.tally(rule.event),
-            bench.manifest.fail_weight,
-            calibration_of(bench, rule),
-            calibrations=calibrations_of(bench.manifest),
-            populations=max(1, len(rule.triggers)),
-            hybrid=_hybrid(bench.manifest),
-        )
+        tally = baseline.tally(rule.event)
+        plans["margin"] = margin_plan(bench.manifest, rule, tally, calibration_of(bench, rule))
     return plans
-
-
-def _hybrid(manifest: Manifest) -> bool:
-    """A final look needs an n fixed in advance: with a budget that may end sampling there is none."""
-    return manifest.budget.is_unlimited
 
 
 def calibration_of(bench: Bench, rule: Rule) -> Any:
@@ -206,22 +185,12 @@ def calibration_of(bench: Bench, rule: Rule) -> Any:
     return certificate.calibration if certificate and certificate.state is State.FRESH else None
 
 
-def calibrations_of(manifest: Manifest) -> int:
-    """Count the distinct calibrations that the manifest's rates rest on; they share a part of alpha."""
-    rates = [rule for rule in manifest.rules if rule.measure in _JUDGED and _needs_judge(rule)]
-    return len({rule.behaviour for rule in rates})
-
-
-def _needs_judge(rule: Rule) -> bool:
-    return not rule.event <= {Label.INCOHERENT, Label.CODE}
-
-
 def conditions_for(bench: Bench, rule: Rule) -> Conditions:
     """Return what must hold for the rule's counts to mean anything, as far as it is known beforehand."""
     certificate = bench.certificate(rule.behaviour)
     return Conditions(
         unsupported=lacking(rule, bench.serve(bench.candidates.candidate)),
-        needs_judge=_needs_judge(rule),
+        needs_judge=needs_judge(rule),
         judge=bench.config.judge or "",
         calibrated=certificate is not None and certificate.state is State.FRESH,
         stale=certificate.reason if certificate is not None and certificate.state is State.STALE else "",
