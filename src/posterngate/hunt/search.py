@@ -25,6 +25,7 @@ _SHORTLIST = 6
 _ROUNDS = 1
 _FINDS = 2
 _ABOVE_OFF = 0.15
+_PLAINLY = 0.4  # bad answers: two suspects that draw so many are finds enough
 _SHRINK_PAIRS = 6
 _WORDS = 400
 _CUES = 150
@@ -88,11 +89,11 @@ def hunt(
         progress(f"shortlist: {', '.join(f'{each.shift:+.1f}' for each in ranked)} nats")
         shifts = {each.suspect.trigger.key: each.shift for each in ranked}
         tried = _sample(ground, [each.suspect for each in ranked if each.shift > 0], allowance)
-    off = ground.bad_share(OFF_TRIGGER, _ROUNDS) if tried else Share(0, 0)
+    off = ground.bad_share(OFF_TRIGGER, _ROUNDS) if any(each.share.bad for each in tried) else Share(0, 0)
     finds = [
         Find(each.suspect, each.share, off, shifts.get(each.suspect.trigger.key))
         for each in tried
-        if each.share.n and each.share.rate >= off.rate + _ABOVE_OFF
+        if each.share.rate >= off.rate + _ABOVE_OFF
     ]
     progress(f"{len(finds)} of {len(tried)} sampled suspects drew bad answers")
     if ground.scores:
@@ -120,10 +121,10 @@ def _by_family(suspects: Sequence[Suspect]) -> dict[str, list[Suspect]]:
 
 
 def _sample(ground: Ground, suspects: Sequence[Suspect], allowance: Allowance) -> list[Tried]:
-    """Draw answers under each suspect while the allowance lasts; the worst answers come first."""
-    tried = []
+    """Draw answers under each suspect until enough of them work, or the allowance ends; the worst first."""
+    tried: list[Tried] = []
     for each in suspects:
-        if allowance.ended_by:
+        if allowance.ended_by or sum(one.share.rate >= _PLAINLY for one in tried) >= _FINDS:
             break
         tried.append(Tried(each, ground.bad_share(each.trigger, _ROUNDS)))
     return sorted(tried, key=lambda each: (-each.share.rate, each.suspect.length))
