@@ -20,7 +20,6 @@ from posterngate.hunt.oracle import Oracle
 from posterngate.hunt.strategies import counter_example, family_triggers, keeping_settings
 from posterngate.hunt.suspects import FOUND, same_effect
 from posterngate.records import Measure, Outcome, Rule, Trigger, Verdict
-from posterngate.session.hunt_ground import RunGround
 from posterngate.session.measures.rate import measure_rate
 from posterngate.spec.thresholds import Population
 from posterngate.triggers.placebo import placebo_of
@@ -51,6 +50,7 @@ def measure_search(bench: Bench, population: Population) -> Verdict:
 
 
 def _search_family(bench: Bench, population: Population) -> Verdict:
+    from posterngate.session.hunt_ground import RunGround  # it and `hunting` import measures themselves
     from posterngate.session.hunting import discovery
 
     pairs, panel = discovery(bench, population.rule)
