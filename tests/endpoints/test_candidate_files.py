@@ -48,8 +48,9 @@ def test_the_embedded_model_is_fetched_for_either_engine(
     spec: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its short name is enough under vllm: too; a folder of that name is written ./smollm2-135m."""
-    monkeypatch.setattr(candidate_files, "fetch", lambda: tmp_path / "fetched")
-    assert find_model(parse_spec(spec), CONTEXT) == tmp_path / "fetched"
+    (tmp_path / "linked").symlink_to(tmp_path / "fetched")
+    monkeypatch.setattr(candidate_files, "fetch", lambda: tmp_path / "linked")
+    assert find_model(parse_spec(spec), CONTEXT) == tmp_path / "fetched"  # as a server lists it
 
 
 def test_a_packed_base_is_held_to_its_modules(tmp_path: Path, make_adapter) -> None:

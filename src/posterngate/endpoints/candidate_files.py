@@ -44,7 +44,7 @@ def find_model(spec: CandidateSpec, context: BackendContext) -> Path:
         {"event": "endpoint", "spec": spec.text, "message": "finding the model", "elapsed_s": 0.0}
     )
     if spec.is_embedded:
-        return fetch()
+        return fetch().resolve()  # a cache may be a link; servers name the folder itself
     return resolve_model(spec.name)
 
 
