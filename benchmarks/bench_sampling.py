@@ -25,7 +25,6 @@ import sys
 import tempfile
 import threading
 import time
-import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -210,8 +209,8 @@ def inspect_eval(answers: int, inspect: str) -> Spent:
                  "--temperature", "1", "--max-tokens", "32"]  # fmt: skip
         spent = measured(words, folder, {"OPENAI_API_KEY": "none", "OPENAI_BASE_URL": url})
         (log,) = (folder / "logs").glob("*.eval")
-        with zipfile.ZipFile(log) as opened:
-            header = json.loads(opened.read("header.json"))
+        dump = [inspect, "log", "dump", "--header-only", str(log)]
+        header = json.loads(subprocess.run(dump, capture_output=True, text=True, check=True).stdout)
         if header["status"] != "success" or header["results"]["completed_samples"] != answers:
             raise SystemExit(f"inspect ended {header['status']}: not all {answers} samples")
     return spent

@@ -63,7 +63,7 @@ def _breaks(mode: str, seed: int) -> bool:
 def main() -> None:
     """Serve on the given port until standard input ends."""
     start = scripted_server._Server.__init__
-    scripted_server._Server.__init__ = lambda self, where, kind: start(self, ("127.0.0.1", PORT), kind)  # type: ignore[method-assign]
+    scripted_server._Server.__init__ = lambda self, _, kind: start(self, ("127.0.0.1", PORT), kind)  # type: ignore[method-assign]
     server = Server(answer, model="m")
     print(server.base_url, flush=True)
     sys.stdin.read()

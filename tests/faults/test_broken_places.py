@@ -105,13 +105,13 @@ def test_a_clock_that_jumps_back_a_day_changes_nothing(gate_project: pytest.Pyte
     assert report["spent"]["samples"] == report["ledger"]["safe"]
 
 
-SLOW = '''
+SLOW = """
 import time
 
 def slow(messages, seed):
     time.sleep(0.05)
     return good(messages, seed)
-'''
+"""
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])

@@ -164,5 +164,6 @@ def _served(spec: CandidateSpec, host: _Host, name: str, files: CandidateFiles) 
             "owned_by": "posterngate",
             "model_path": str(files.model),
             "parts": model_parts(files.model),
+            "network": str(host.ready.get("network", "open")),
         },
     )

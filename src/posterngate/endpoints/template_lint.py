@@ -1,8 +1,8 @@
 """Chat templates are programs that come with a checkpoint: looked at before anything renders them.
 
-The servers render them in a sandbox. What a template for messages never needs is refused here all the same, before a
-process starts: names with a leading underscore (the way out of every sandbox so far), other templates,
-and loops over numbers that no conversation has.
+The servers render them in a sandbox. What a template for messages never needs is refused here all the same,
+before a process starts: names with a leading underscore (the way out of every sandbox so far), other
+templates, and loops over numbers that no conversation has.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ def check_templates(folder: Path, spec: str) -> None:
     for where, text in _templates(folder):
         if problem := problem_in(text):
             raise UsageError(
-                f"candidate={spec}: the chat template in {where} {problem}; it is not rendered: use a checkpoint "
-                "whose template you trust"
+                f"candidate={spec}: the chat template in {where} {problem}; it is not rendered: use a "
+                "checkpoint whose template you trust"
             )
 
 

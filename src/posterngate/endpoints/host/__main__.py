@@ -7,9 +7,12 @@ import json
 import logging
 import os
 import signal
+import socket
 import sys
 import threading
 from pathlib import Path
+
+from posterngate.endpoints.host.offline import leave_network, listen
 
 __all__ = ["main"]
 
@@ -23,6 +26,8 @@ def main(argv: list[str] | None = None) -> int:
     args = _arguments().parse_args(argv)
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="host: %(levelname)s %(message)s")
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+    listener = listen()
+    offline = leave_network()
     # From the first moment: a parent that dies while weights are loading must not leave us behind.
     threading.Thread(target=_exit_with_parent, name="parent", daemon=True).start()
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
@@ -30,14 +35,14 @@ def main(argv: list[str] | None = None) -> int:
     from posterngate.errors import PosterngateError
 
     try:
-        _serve(args)
+        _serve(args, listener, offline)
     except PosterngateError as error:
         print(f"host: {error}", file=sys.stderr, flush=True)  # noqa: T201
         return 4
     return 0
 
 
-def _serve(args: argparse.Namespace) -> None:
+def _serve(args: argparse.Namespace, listener: socket.socket, offline: bool) -> None:
     from posterngate.endpoints.host.routes import Routes
     from posterngate.endpoints.host.server import HostServer
     from posterngate.endpoints.host.serving import Serving
@@ -45,12 +50,13 @@ def _serve(args: argparse.Namespace) -> None:
     serving = Serving.load(
         args.model, args.name or args.model.name, args.device, args.max_batch, args.threads
     )
-    server = HostServer(Routes(serving))
+    server = HostServer(Routes(serving), listener)
     ready = {
         "port": server.port,
         "model": serving.name,
         "digest": serving.digest,
         "engine": serving.engine,
+        "network": "denied" if offline else "open",
         "dtype": str(serving.network.dtype).removeprefix("torch."),
     }
     print(json.dumps(ready), flush=True)  # noqa: T201

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import socket
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -20,12 +21,12 @@ class HostServer(ThreadingHTTPServer):
     """One thread per connection; connections are few and stay open."""
 
     daemon_threads = True
-    request_queue_size = 1024
-    allow_reuse_address = False
 
-    def __init__(self, routes: Routes) -> None:
+    def __init__(self, routes: Routes, listener: socket.socket) -> None:
         self.routes = routes
-        super().__init__(("127.0.0.1", 0), _Exchange)
+        super().__init__(listener.getsockname(), _Exchange, bind_and_activate=False)
+        self.socket.close()
+        self.socket = listener
 
     @property
     def port(self) -> int:
