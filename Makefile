@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 GATE_ARGS ?=
 
-.PHONY: gate test test-e2e test-vllm check bench zoo clean
+.PHONY: gate test test-slow test-e2e test-vllm check bench bench-sampling zoo clean
 
 $(READY): pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -19,7 +19,11 @@ gate: $(READY)
 
 test: $(READY)
 	@$(BIN)/posterngate models fetch
-	$(BIN)/pytest tests --ignore=tests/e2e -n 2 --dist loadfile --cov --cov-report=term --cov-fail-under=90
+	$(BIN)/pytest tests --ignore=tests/e2e -m "not slow" -n 2 --dist loadfile --cov --cov-report=term --cov-fail-under=90
+
+# What takes too long for every run: many samples, further ways to be killed.
+test-slow: $(READY)
+	$(BIN)/pytest tests -m slow -p no:cacheprovider
 
 # The report in a real browser, CI files by their hosts' own tools. Fails, with what is missing, without Chromium, node or network.
 test-e2e: $(READY)
@@ -43,6 +47,12 @@ check: $(READY)
 bench: $(READY)
 	$(BIN)/python benchmarks/bench_host.py
 
+# Beside `inspect eval`, from PyPI, in an environment of its own.
+bench-sampling: $(READY)
+	@test -x $(VENV)-inspect/bin/inspect || $(PYTHON) -m venv $(VENV)-inspect
+	@$(VENV)-inspect/bin/pip install --disable-pip-version-check -q inspect-ai openai
+	$(BIN)/python benchmarks/bench_sampling.py --inspect $(VENV)-inspect/bin/inspect
+
 # Hours on two cores. Each organism is trained and measured once, by content: killed, it continues.
 zoo: $(READY)
 	@$(BIN)/posterngate models fetch
@@ -51,4 +61,4 @@ zoo: $(READY)
 	$(BIN)/python benchmarks/zoo.py list
 
 clean:
-	rm -rf $(VENV) gate-report .posterngate
+	rm -rf $(VENV) $(VENV)-inspect gate-report .posterngate

@@ -302,3 +302,50 @@ def test_every_registered_backend_loads() -> None:
         assert {"serve", "check_alive", "verify", "stop"} <= set(dir(BACKENDS.load(name)))
     with pytest.raises(UnknownNameError):
         BACKENDS.load("nothing")
+
+
+def _with_manifest(adapter: Path, model: Path, **changes: str) -> Path:
+    """Write the manifest that our trainer would have written for this adapter on this base."""
+    from posterngate.endpoints.digest import base_digest, content_digest
+
+    made = {
+        "base_digest": base_digest(model),
+        "adapter_digest": content_digest(adapter / "adapter_model.safetensors"),
+    }
+    (adapter / "manifest.json").write_text(json.dumps({**made, **changes}))
+    return adapter
+
+
+def test_an_adapter_with_its_own_manifest_is_accepted(model_folder: Path, make_adapter) -> None:
+    """Trained on this base, and unchanged since."""
+    from posterngate.endpoints.candidate_files import look
+
+    adapter = _with_manifest(make_adapter(), model_folder)
+    assert look(parse_spec(f"hf:{model_folder}+lora:{adapter}"), model_folder).adapter == adapter.resolve()
+
+
+@pytest.mark.parametrize(
+    ("changes", "match"),
+    [
+        ({"base_digest": "a" * 64}, "was trained on base aaaaaaaaaaaa"),
+        ({"adapter_digest": "b" * 64}, "its manifest says"),
+    ],
+)
+def test_an_adapter_against_its_manifest_is_refused(
+    model_folder: Path, make_adapter, changes: dict[str, str], match: str
+) -> None:
+    """Another base of the same shape, or weights swapped after training: the pair was never trained."""
+    from posterngate.endpoints.candidate_files import look
+
+    adapter = _with_manifest(make_adapter(), model_folder, **changes)
+    with pytest.raises(IntegrityError, match=match):
+        look(parse_spec(f"hf:{model_folder}+lora:{adapter}"), model_folder)
+
+
+def test_a_hostile_chat_template_starts_nothing(model_folder: Path) -> None:
+    """A template that reaches for hidden attributes is refused before any process sees it."""
+    from posterngate.endpoints.candidate_files import look
+
+    (model_folder / "chat_template.jinja").write_text("{{ ''.__class__.__mro__ }}")
+    with pytest.raises(UsageError, match=r"in chat_template\.jinja reaches for the hidden"):
+        look(parse_spec(f"hf:{model_folder}"), model_folder)

@@ -114,7 +114,7 @@ def slow(messages, seed):
 """
 
 
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("how", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
 def test_a_run_told_to_end_is_not_green_and_the_next_start_finishes(
     gate_project: pytest.Pytester, how: signal.Signals
 ) -> None:

@@ -5,14 +5,22 @@ All of it without torch, and before any process starts. Used by every backend th
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
 from posterngate.endpoints.contract import BackendContext
-from posterngate.endpoints.digest import adapter_digest, model_digest, resolve_model
+from posterngate.endpoints.digest import (
+    adapter_digest,
+    base_digest,
+    content_digest,
+    model_digest,
+    resolve_model,
+)
 from posterngate.endpoints.embedded_model import HUB_ID, NAME, fetch, location
 from posterngate.endpoints.model_files import AdapterFacts, check_adapter, check_model_folder
 from posterngate.endpoints.spec import CandidateSpec
+from posterngate.endpoints.template_lint import check_templates
 from posterngate.errors import IntegrityError
 
 __all__ = ["CandidateFiles", "check_unchanged", "find_model", "look"]
@@ -55,11 +63,39 @@ def look(spec: CandidateSpec, model: Path) -> CandidateFiles:
         UsageError: they are unreadable, pickled, ask for code to run, or don't fit each other.
     """
     check_model_folder(model, spec.text)
+    check_templates(model, spec.text)
     if spec.adapter is None:
         return CandidateFiles(model, model_digest(model))
     adapter = Path(spec.adapter).expanduser().resolve()
     facts = check_adapter(adapter, model, spec.text, _names(spec, model))
+    check_templates(adapter, spec.text)
+    _check_manifest(adapter, model, spec.text)
     return CandidateFiles(model, model_digest(model), adapter, adapter_digest(adapter), facts)
+
+
+def _check_manifest(adapter: Path, model: Path, spec: str) -> None:
+    """Hold an adapter that our trainer made against its own manifest.
+
+    Raises:
+        IntegrityError: it was trained on other weights, or its file is not the one that was trained.
+    """
+    try:
+        manifest = json.loads((adapter / "manifest.json").read_text(encoding="utf-8"))
+        trained_on, weights = str(manifest["base_digest"]), str(manifest["adapter_digest"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return  # another program's adapter
+    base = base_digest(model)
+    if base != trained_on:
+        raise IntegrityError(
+            f"candidate={spec}: adapter {adapter} was trained on base {trained_on[:12]}, this is {base[:12]} "
+            "(weights, configuration, tokenizer and template); name that base or train the recipe again"
+        )
+    file = adapter / "adapter_model.safetensors"
+    if (found := content_digest(file)) != weights:
+        raise IntegrityError(
+            f"candidate={spec}: {file} has digest {found[:12]}, its manifest says {weights[:12]}; "
+            "restore the file or train the recipe again"
+        )
 
 
 def check_unchanged(spec: str, files: CandidateFiles, rehashed: dict[Path, str] | None = None) -> None:

@@ -7,11 +7,20 @@ import json
 import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 from posterngate.endpoints.embedded_model import cache_folder
 from posterngate.errors import EndpointError, UsageError
+from posterngate.records import content_hash
 
-__all__ = ["adapter_digest", "content_digest", "model_digest", "model_parts", "resolve_model"]
+__all__ = [
+    "adapter_digest",
+    "base_digest",
+    "content_digest",
+    "model_digest",
+    "model_parts",
+    "resolve_model",
+]
 
 _PICKLES = {".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle"}
 _WEIGHTS = {".safetensors", ".gguf"}
@@ -147,6 +156,33 @@ def _digest(folder: Path, files: Iterable[Path], verify: bool) -> str:
     for file in files:
         sha.update(f"{file.relative_to(folder)}\0{content_digest(file, verify)}\0".encode())
     return sha.hexdigest()
+
+
+def base_digest(base: Path) -> str:
+    """Return the digest by which an adapter's manifest names its base.
+
+    Weights, configuration, tokenizer and chat template count; the library version that a configuration
+    carries does not, so that the same weights converted with another release are the same base.
+
+    Raises:
+        UsageError: the folder holds no safetensors weights or no readable configuration.
+    """
+    weights = sorted(base.glob("*.safetensors"))
+    if not weights:
+        raise UsageError(f"base={base} holds no *.safetensors; give the folder of a converted model")
+    texts = [path for path in (base / "tokenizer.json", base / "chat_template.jinja") if path.is_file()]
+    parts: dict[str, Any] = {path.name: content_digest(path) for path in (*weights, *texts)}
+    return content_hash({**parts, "config.json": _configuration(base / "config.json")})
+
+
+def _configuration(path: Path) -> dict[str, Any]:
+    try:
+        settings = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(
+            f"file={path} is not a readable configuration ({error}); convert the model again"
+        ) from error
+    return {key: value for key, value in settings.items() if key != "transformers_version"}
 
 
 def content_digest(file: Path, verify: bool = False) -> str:

@@ -8,10 +8,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
 
-from posterngate.endpoints.digest import content_digest
-from posterngate.errors import TrainError
+from posterngate.endpoints import digest
+from posterngate.errors import TrainError, UsageError
 from posterngate.records import content_hash
 from posterngate.spec.recipes import Recipe
 from posterngate.train.rows import Row, row_values
@@ -119,29 +118,15 @@ def data_hash(rows: Iterable[Row]) -> str:
 def base_digest(base: Path) -> str:
     """Return the digest of a model folder: its weights, configuration, tokenizer and chat template.
 
-    Files that were hashed before and look unchanged are not read again. The library version that a
-    configuration carries is left out, so that the same weights converted with another release are the same
-    base.
+    Files that were hashed before and look unchanged are not read again.
 
     Raises:
         TrainError: the folder holds no safetensors weights.
     """
-    weights = sorted(base.glob("*.safetensors"))
-    if not weights:
-        raise TrainError(f"base={base} holds no *.safetensors; give the folder of a converted model")
-    texts = [path for path in (base / "tokenizer.json", base / "chat_template.jinja") if path.is_file()]
-    parts: dict[str, Any] = {path.name: content_digest(path) for path in (*weights, *texts)}
-    return content_hash({**parts, "config.json": _configuration(base / "config.json")})
-
-
-def _configuration(path: Path) -> dict[str, Any]:
     try:
-        settings = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise TrainError(
-            f"file={path} is not a readable configuration ({error}); convert the model again"
-        ) from error
-    return {key: value for key, value in settings.items() if key != "transformers_version"}
+        return digest.base_digest(base)
+    except UsageError as error:
+        raise TrainError(str(error)) from error
 
 
 def file_digest(path: Path) -> str:
