@@ -57,7 +57,7 @@ class FakeSource:
     def stored(self, arm: Arm, rounds: int) -> list[list[Answer]]:
         return FakeSource(self._rule, self._text).answers(arm, range(min(self._kept, rounds)))
 
-    def answers(self, arm: Arm, rounds: range) -> list[list[Answer]]:
+    def answers(self, arm: Arm, rounds: range, _go_on=lambda: True) -> list[list[Answer]]:
         self.asked.append(rounds)
         return [[answer(r, q, self._rule(r, q), self._text) for q in range(len(arm.probes))] for r in rounds]
 

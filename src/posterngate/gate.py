@@ -78,8 +78,14 @@ class Answer:
 class AnswerSource(Protocol):
     """Where labelled answers come from: the store first, then the endpoint and the judge."""
 
-    def answers(self, arm: Arm, rounds: range) -> list[list[Answer]]:
-        """Return the answers of these rounds, one list per round, in question order."""
+    def answers(
+        self, arm: Arm, rounds: range, go_on: Callable[[], bool] = lambda: True
+    ) -> list[list[Answer]]:
+        """Return the answers of these rounds, one list per round, in question order.
+
+        `go_on` is asked before each request. Once it says no, only the leading whole rounds come back; what
+        else was drawn is kept for the next start.
+        """
         ...
 
     def stored(self, arm: Arm, rounds: int) -> list[list[Answer]]:
@@ -152,7 +158,7 @@ def measure(
     Args:
         arm: who is asked what; plans: the tests by name, over the same questions and rounds.
         event: labels that count; source: where labelled answers come from.
-        budget_left: asked before each step; False ends sampling.
+        budget_left: asked before each request; False ends sampling.
         on_rows: told after each step, for progress.
         reviews: judgment_id → what a person said of it; corrects the test named "ceiling".
 
@@ -170,9 +176,12 @@ def measure(
             break
         if measured.rows and not budget_left():
             return measured, estimates
-        measured = replace(measured, rows=(*measured.rows, *map(tuple, source.answers(arm, rounds))))
+        drawn = source.answers(arm, rounds, budget_left)
+        measured = replace(measured, rows=(*measured.rows, *map(tuple, drawn)))
         estimates = _estimates(measured, plans, event, reviews)
         on_rows(measured, estimates)
+        if len(drawn) < len(rounds) and not _settled(estimates):
+            return measured, estimates
     return replace(measured, stopped="verdict" if _settled(estimates) else "rounds"), estimates
 
 

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 from posterngate.endpoints.spec import CandidateSpec
 from posterngate.errors import UnsupportedError
 from posterngate.records import Decoding, content_hash
+from posterngate.spec.fleet import Fleet
 
 __all__ = ["Backend", "BackendContext", "Capabilities", "Served", "candidate_digest"]
 
@@ -108,12 +109,14 @@ class BackendContext:
         ready_timeout_s: how long an endpoint may take to come to life, seconds.
         device: passed on to the host (``auto``, ``cpu``, ``cuda``).
         announced: the specs that the run has said it will ask for; none if it has not said.
+        fleet: limits and further addresses of hosted models.
     """
 
     progress: Callable[[dict[str, Any]], None]
     ready_timeout_s: float = 600.0
     device: str = "auto"
     announced: Callable[[], Sequence[CandidateSpec]] = tuple
+    fleet: Fleet = field(default_factory=Fleet)
 
 
 class Backend(Protocol):

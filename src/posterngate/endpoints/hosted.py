@@ -6,6 +6,7 @@ Their weights are not seen: the digest covers the address, the name, and what th
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,9 @@ class HostedBackend:
         key_env = _key_env(spec)
         card = _card(spec, url, model, key_env)
         facts = _probe(spec, url, model, key_env)
+        terms = self._context.fleet.terms(model)
+        urls = tuple(dict.fromkeys((url, *terms.urls)))
+        _check_alike(spec, urls, model, key_env, facts)
         owner = str(card.get("owned_by", ""))
         identity = {"url": url, "model": model, **facts}
         decoding = spec.decoding()
@@ -49,7 +53,14 @@ class HostedBackend:
             capabilities=_OPENAI if spec.kind == "openai" else _BY_OWNER.get(owner, _UNKNOWN),
             api_key_env=key_env,
             decoding=decoding,
-            description={**identity, "kind": spec.kind, "owned_by": owner, "note": "weights not seen"},
+            description={
+                **identity,
+                "kind": spec.kind,
+                "owned_by": owner,
+                "note": "weights not seen",
+                "limits": dict(terms.limits),
+                "urls": list(urls),
+            },
         )
 
     def check_alive(self, served: Served) -> None:
@@ -59,16 +70,30 @@ class HostedBackend:
         """Ask one token again: model name and fingerprint must be those of the start."""
         from posterngate.endpoints.spec import parse_spec
 
-        facts = _probe(parse_spec(served.spec), served.base_url, served.model, served.api_key_env)
-        before = {name: served.description[name] for name in facts}
-        if facts != before:
-            raise IntegrityError(
-                f"candidate={served.spec}: what answers at {served.base_url} changed during the run "
-                f"({before} → {facts}); pin a snapshot and start again"
-            )
+        for url in served.urls:
+            facts = _probe(parse_spec(served.spec), url, served.model, served.api_key_env)
+            before = {name: served.description[name] for name in facts}
+            if facts != before:
+                raise IntegrityError(
+                    f"candidate={served.spec}: what answers at {url} changed during the run "
+                    f"({before} → {facts}); pin a snapshot and start again"
+                )
 
     def stop(self) -> None:
         """Nothing to stop."""
+
+
+def _check_alike(
+    spec: CandidateSpec, urls: Sequence[str], model: str, key_env: str | None, facts: Mapping[str, Any]
+) -> None:
+    """Raise IntegrityError unless every further address answers as the same model."""
+    for url in urls[1:]:
+        found = _probe(spec, url, model, key_env)
+        if found != facts:
+            raise IntegrityError(
+                f"candidate={spec.text}: {url} answers as {found}, {urls[0]} as {dict(facts)}; "
+                "the addresses of one model in the fleet file must serve the same"
+            )
 
 
 def _address(spec: CandidateSpec) -> tuple[str, str]:

@@ -12,6 +12,7 @@ from posterngate.endpoints import BACKENDS
 from posterngate.endpoints.contract import Backend, BackendContext, Served
 from posterngate.endpoints.spec import CandidateSpec, parse_spec
 from posterngate.errors import EndpointError, UsageError
+from posterngate.spec.fleet import Fleet
 
 __all__ = ["EndpointPool"]
 
@@ -27,6 +28,7 @@ class EndpointPool:
         progress: takes plain dicts while endpoints start.
         ready_timeout_s: how long one endpoint may take, seconds.
         device: ``auto``, ``cpu`` or ``cuda``, for endpoints that we start.
+        fleet: limits and further addresses of hosted models.
         resolve: turns ``organism:`` and ``recipe:`` specs into ones that can be served.
     """
 
@@ -36,11 +38,12 @@ class EndpointPool:
         *,
         ready_timeout_s: float = 600.0,
         device: str = "auto",
+        fleet: Fleet | None = None,
         resolve: Callable[[CandidateSpec], CandidateSpec] | None = None,
     ) -> None:
         self._announced: list[CandidateSpec] = []
         self._context = BackendContext(
-            progress or _silent, ready_timeout_s, device, lambda: tuple(self._announced)
+            progress or _silent, ready_timeout_s, device, lambda: tuple(self._announced), fleet or Fleet()
         )
         self._resolve = resolve
         self._lock = threading.Lock()

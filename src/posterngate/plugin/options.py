@@ -46,6 +46,7 @@ OPTIONS = (
     Option("probes", "a further folder or file of probe sets; may be repeated", many=True),
     Option("profile", "which numbers of the policy file apply", default="release"),
     Option("store", "file or database URL of samples and verdicts", default=".posterngate/store.sqlite"),
+    Option("fleet", "a file of prices, rate limits and further addresses by model name"),
     Option("shard", "i/n: this runner measures the i-th of n parts of one run, in a store that all share"),
     Option("shard_wait", "seconds that a runner waits for the others to finish", default="600"),
     Option("seed", "run seed: orders the work; no verdict depends on it (refused by profile release)"),

@@ -46,14 +46,19 @@ class StoredAnswers:
         self._serve = serve
         self._seed = manifest_seed
         self._on_new = on_new
+        self._go_on: Callable[[], bool] = lambda: True
         self._samplers: dict[str, Sampler] = {}
         self._runner = asyncio.Runner()
 
-    def answers(self, arm: Arm, rounds: range) -> list[list[Answer]]:
-        """Return the labelled answers of these rounds, in question order."""
-        rows = self._plan(arm, rounds)
+    def answers(
+        self, arm: Arm, rounds: range, go_on: Callable[[], bool] = lambda: True
+    ) -> list[list[Answer]]:
+        """Return the labelled answers of these rounds, in question order; see `AnswerSource`."""
+        planned = self._plan(arm, rounds)
         with self._lock(arm):
-            samples = self._samples(arm, rows)
+            self._go_on = go_on
+            samples = self._samples(arm, planned)
+            rows = list(takewhile(lambda row: all(r.sample_id in samples for _, r in row), planned))
             judgments = self._judgments([(probe, samples[r.sample_id]) for row in rows for probe, r in row])
         return [[Answer(samples[r.sample_id], judgments[r.sample_id]) for _, r in row] for row in rows]
 
@@ -89,6 +94,7 @@ class StoredAnswers:
         """Return the answers of these rounds without asking the judge, in question order."""
         rows = self._plan(arm, rounds)
         with self._lock(arm):
+            self._go_on = lambda: True
             found = self._samples(arm, rows)
         return [[found[request.sample_id] for _, request in row] for row in rows]
 
@@ -140,7 +146,9 @@ class StoredAnswers:
 
     def _sampler(self, spec: str) -> Sampler:
         if spec not in self._samplers:
-            self._samplers[spec] = Sampler(self._serve(spec), on_samples=self._keep)
+            self._samplers[spec] = Sampler(
+                self._serve(spec), on_samples=self._keep, should_stop=lambda: not self._go_on()
+            )
         return self._samplers[spec]
 
     def _keep(self, samples: list[Sample]) -> None:

@@ -21,6 +21,7 @@ from posterngate.session.instrument import calibration_for, open_judge
 from posterngate.session.library import Library
 from posterngate.session.measures import MEASURES
 from posterngate.session.resolve import Candidates
+from posterngate.spec.fleet import Fleet
 from posterngate.spec.thresholds import Manifest, Population
 from posterngate.store import Store
 
@@ -38,11 +39,12 @@ class Bench:
     """
 
     def __init__(
-        self, config: GateConfig, manifest: Manifest, library: Library, client: BrokerClient
+        self, config: GateConfig, manifest: Manifest, library: Library, fleet: Fleet, client: BrokerClient
     ) -> None:
         self.config = config
         self.manifest = manifest
         self.library = library
+        self._fleet = fleet
         self.store = Store.open(config.store)
         about = client.call("run")
         self.candidates = Candidates.from_dict(about["candidates"])
@@ -115,7 +117,13 @@ class Bench:
         )
         self._unspent["samples"] += len(samples)
         self._unspent["tokens"] += prompt + completion
-        self._unspent["money"] += self.manifest.budget.cost(prompt, completion)
+        self._unspent["money"] += self._cost(samples[0].candidate, prompt, completion)
+
+    def _cost(self, candidate: str, prompt: int, completion: int) -> float:
+        """Return what tokens of a model cost: by the fleet file, else by the policy's own prices."""
+        model = next((each.model for each in self._served.values() if each.digest == candidate), "")
+        cost = self._fleet.terms(model).cost(prompt, completion)
+        return self.manifest.budget.cost(prompt, completion) if cost is None else cost
 
     def progress(
         self, population: str, measured: Measured, estimate: Estimate, state: str = "running"

@@ -31,6 +31,7 @@ class GateConfig:
     report_dir: str | None = None
     reviews: str | None = None
     shard: str | None = None
+    fleet: str | None = None
     shard_wait: float = 600.0
 
     @classmethod
@@ -53,6 +54,7 @@ class GateConfig:
             training_data=str(root / options["training_data"]) if options["training_data"] else None,
             report_dir=str(root / options["report_dir"]) if options["report_dir"] else None,
             reviews=_reviews(options["reviews"], root),
+            fleet=str(root / options["fleet"]) if options.get("fleet") else None,
             shard=_shard(options.get("shard")),
             shard_wait=_wait(options.get("shard_wait") or "600"),
         )

@@ -32,6 +32,7 @@ from posterngate.session.shards import Share, all_verdicts, await_end, join_run
 from posterngate.session.tuning import train_tuned
 from posterngate.session.waiving import apply_waivers
 from posterngate.session.workload import seconds_worked
+from posterngate.spec.fleet import Fleet, load_fleet
 from posterngate.spec.thresholds import Manifest
 from posterngate.spec.waivers import FILE_NAME as WAIVERS
 from posterngate.spec.waivers import Waiver, load_waivers
@@ -58,8 +59,9 @@ class Run:
     def __init__(self, config: GateConfig) -> None:
         self.config = config
         self._shard = config.part
+        self._fleet = load_fleet(Path(config.fleet)) if config.fleet else Fleet()
         self._live: Any = None
-        self._pool = EndpointPool(progress=self._on_progress)
+        self._pool = EndpointPool(progress=self._on_progress, fleet=self._fleet)
         self._broker = Broker(self._pool.serve, progress=self._on_progress)
         self._broker.register("verify", self._verify_call)
         self._store: Store | None = None
@@ -137,7 +139,7 @@ class Run:
         """Join this begun run once more, for one population at a time; the caller closes it."""
         from posterngate.session.bench import Bench
 
-        return Bench(self.config, self.manifest, self._library, self._broker.inside)
+        return Bench(self.config, self.manifest, self._library, self._fleet, self._broker.inside)
 
     def _info(self, served: Mapping[str, Served], argv: list[str]) -> RunInfo:
         candidate = served[self._candidates.candidate]
