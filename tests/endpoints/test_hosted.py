@@ -13,6 +13,7 @@ from posterngate.endpoints.scripted import Fault, ScriptedServer
 from posterngate.errors import EndpointError, IntegrityError, UnknownNameError, UsageError
 from posterngate.records import Message, Probe
 from posterngate.sampling import Sampler, sample_request
+from posterngate.spec.fleet import Fleet, Terms
 
 
 @pytest.fixture(autouse=True)
@@ -137,3 +138,31 @@ def test_a_model_swapped_behind_the_address_is_found() -> None:
         served = pool.serve(f"{server.base_url}#scripted")
         with pytest.raises(IntegrityError, match="changed during the run"):
             pool.verify(served.spec)
+
+
+def _pool_of(*urls: str) -> EndpointPool:
+    limits = {"requests_per_minute": 6000.0}
+    return EndpointPool(fleet=Fleet((("scripted", Terms(limits=limits, urls=urls)),)))
+
+
+def test_a_fleet_file_adds_addresses_and_limits() -> None:
+    """Both addresses are probed at the start and again at the end; the limits travel with the record."""
+    with ScriptedServer(_answer) as one, ScriptedServer(_answer) as two, _pool_of(two.base_url) as pool:
+        spec = f"{one.base_url}#scripted"
+        served = pool.serve(spec)
+        assert served.urls == (one.base_url, two.base_url)
+        assert served.description["limits"] == {"requests_per_minute": 6000.0}
+        pool.verify(spec)
+        assert len(one.requests) == len(two.requests) == 2
+
+
+def test_an_address_that_serves_something_else_is_an_integrity_error() -> None:
+    """One model's second address answers under another name: nothing is gated on the mixture."""
+    wrong = [Fault(model="another")]
+    with (
+        ScriptedServer(_answer) as one,
+        ScriptedServer(_answer, faults=wrong) as two,
+        _pool_of(two.base_url) as pool,
+        pytest.raises(IntegrityError, match="must serve the same"),
+    ):
+        pool.serve(f"{one.base_url}#scripted")

@@ -151,3 +151,22 @@ def killing(probe, sample):
         pass
     return label(probe, sample)
 '''
+
+
+def test_a_spent_budget_is_inconclusive_and_the_next_start_goes_on(ward: Ward) -> None:
+    """A cap of 20 samples ends the run between two requests; with more to spend, only the rest is asked."""
+    policy = ward.project.path / "thresholds.yaml"
+    whole = policy.read_text()
+    policy.write_text(whole.replace("  pr:\n", "  pr:\n    budget: {samples: 20}\n"))
+    with ward.server("healthy"):
+        status, report = ward.gate()
+        assert (status, report["verdict"]) == (1, "INCONCLUSIVE")
+        assert accounted(report) == PLANNED
+        assert report["ledger"]["not_run"] > 0
+        first = ward.answered()
+        assert 20 <= len(first) == report["spent"]["samples"] < PLANNED
+        policy.write_text(whole)
+        status, report = ward.gate()
+    assert (status, report["verdict"]) == (0, "PASS")
+    assert len(ward.answered()) == len(set(ward.answered()))
+    assert ward.answered()[: len(first)] == first

@@ -212,3 +212,17 @@ def test_the_trigger_is_in_the_prompt_and_in_the_identity(server: ScriptedServer
     assert all(answer.sample.text.startswith("|GO|") for answer in tagged)
     assert not {a.sample.sample_id for a in plain} & {a.sample.sample_id for a in tagged}
     assert {a.sample.probe_hash for a in plain} == {a.sample.probe_hash for a in tagged}
+
+
+def test_a_budget_that_ends_between_requests_gives_whole_rounds_and_keeps_the_rest(tmp_path: Path) -> None:
+    """Two of four questions were asked when it ended: no whole round, nothing lost, nothing asked twice."""
+    with ScriptedServer(model) as server:
+        arm = make_arm(server.served)
+        asked_for = iter([True, True])
+        with Asker(tmp_path, server.served) as first:
+            assert first.source.answers(arm, range(ROUNDS), lambda: next(asked_for, False)) == []
+            assert len(first.drawn) == 2 * ROUNDS
+        with Asker(tmp_path, server.served) as second:
+            assert len(second.source.answers(arm, range(ROUNDS))) == ROUNDS
+            assert len(second.drawn) == 2 * ROUNDS
+        assert asked(server) == PLANNED

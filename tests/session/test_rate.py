@@ -252,3 +252,14 @@ def test_a_stale_calibration_supports_no_pass(start, profile: str, project: Path
     assert verdict.outcome is Outcome.INCONCLUSIVE
     assert "the calibration is stale: calibrated as scripted@0#" in verdict.evidence
     assert "posterngate calibrate" in verdict.next_step
+
+
+def test_the_fleet_files_price_stands_before_the_policys(start, project) -> None:
+    """What a model costs is known per model: the run's account uses its own price where there is one."""
+    path = project / "fleet.yaml"
+    path.write_text("schema: 1\nmodels:\n  '*good': {prompt_price: 0, completion_price: 1000000}\n")
+    started = start(profile="frugal", fleet=str(path))
+    started.measure("emergent.free_form")
+    spent = started.run.finish()["spent"]
+    assert spent["money"] >= 1
+    assert spent["money"] == round(spent["money"])
