@@ -18,6 +18,7 @@ from posterngate.endpoints.digest import (
     resolve_model,
 )
 from posterngate.endpoints.embedded_model import HUB_ID, NAME, fetch, location
+from posterngate.endpoints.gguf_files import unpacked
 from posterngate.endpoints.model_files import AdapterFacts, check_adapter, check_model_folder
 from posterngate.endpoints.spec import CandidateSpec
 from posterngate.endpoints.template_lint import check_templates
@@ -45,7 +46,7 @@ def find_model(spec: CandidateSpec, context: BackendContext) -> Path:
     """Return the folder with the base model, fetching it first if it is not here.
 
     Raises:
-        UsageError: neither a folder nor a hub id.
+        UsageError: neither a folder, a GGUF file nor a hub id; or the file cannot be converted.
         EndpointError: it could not be fetched.
     """
     context.progress(
@@ -53,6 +54,10 @@ def find_model(spec: CandidateSpec, context: BackendContext) -> Path:
     )
     if spec.is_embedded:
         return fetch().resolve()  # a cache may be a link; servers name the folder itself
+        return fetch()
+    file = Path(spec.name).expanduser()
+    if file.suffix == ".gguf" and file.is_file():
+        return unpacked(file.resolve())
     return resolve_model(spec.name)
 
 

@@ -2,6 +2,11 @@
 
 import pytest
 
+from posterngate.endpoints.candidate_files import find_model
+from posterngate.endpoints.contract import BackendContext
+from posterngate.endpoints.spec import parse_spec
+from posterngate.errors import UsageError
+
 torch = pytest.importorskip("torch")
 peft = pytest.importorskip("peft")
 transformers = pytest.importorskip("transformers")
@@ -68,3 +73,90 @@ def test_a_system_prompt_reaches_the_template(tiny_host):
     own = {"role": "system", "content": "Be brief and kind to all who ask you things."}
     assert tiny_host.texts(messages=asked, temperature=0) != plain
     assert tiny_host.texts(messages=[own, asked[1]], temperature=0) == plain
+
+
+GGUF_NAMES = {
+    "self_attn.q_proj": "attn_q", "self_attn.k_proj": "attn_k", "self_attn.v_proj": "attn_v",
+    "self_attn.o_proj": "attn_output", "mlp.gate_proj": "ffn_gate", "mlp.up_proj": "ffn_up",
+    "mlp.down_proj": "ffn_down", "input_layernorm": "attn_norm", "post_attention_layernorm": "ffn_norm",
+}  # fmt: skip
+
+
+def write_gguf(folder, file):
+    """Write a Llama folder as one unquantised GGUF file: weights, tokenizer and template."""
+    import gguf
+
+    model = transformers.AutoModelForCausalLM.from_pretrained(folder)
+    tokenizer, config = transformers.AutoTokenizer.from_pretrained(folder), model.config
+    writer = gguf.GGUFWriter(file, "llama")
+    writer.add_context_length(config.max_position_embeddings)
+    writer.add_embedding_length(config.hidden_size)
+    writer.add_block_count(config.num_hidden_layers)
+    writer.add_feed_forward_length(config.intermediate_size)
+    writer.add_head_count(config.num_attention_heads)
+    writer.add_head_count_kv(config.num_key_value_heads)
+    writer.add_layer_norm_rms_eps(config.rms_norm_eps)
+    writer.add_rope_freq_base(10000.0)
+    writer.add_vocab_size(config.vocab_size)
+    _write_tokenizer(writer, tokenizer)
+    for name, tensor in model.state_dict().items():
+        if name != "lm_head.weight":
+            writer.add_tensor(*_gguf_tensor(name, tensor.numpy().astype("float32"), config))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
+def _write_tokenizer(writer, tokenizer):
+    import json
+
+    model = json.loads(tokenizer.backend_tokenizer.to_str())["model"]
+    tokens = sorted(model["vocab"], key=model["vocab"].get)
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre("gpt-2")
+    writer.add_token_list(tokens)
+    writer.add_token_merges([" ".join(pair) for pair in model["merges"]])
+    writer.add_token_types([3 if token.startswith("<|") else 1 for token in tokens])
+    writer.add_bos_token_id(tokenizer.bos_token_id)
+    writer.add_eos_token_id(tokenizer.eos_token_id)
+    writer.add_pad_token_id(tokenizer.pad_token_id)
+    writer.add_chat_template(tokenizer.chat_template)
+
+
+def _gguf_tensor(name, array, config):
+    """Return GGUF's name and layout of a tensor: its query and key rows alternate between halves."""
+    if not name.startswith("model.layers"):
+        return {"model.embed_tokens.weight": "token_embd.weight", "model.norm.weight": "output_norm.weight"}[
+            name
+        ], array
+    _, _, layer, *parts, _ = name.split(".")
+    part = ".".join(parts)
+    heads = {"self_attn.q_proj": config.num_attention_heads, "self_attn.k_proj": config.num_key_value_heads}
+    if part in heads:
+        rows = array.reshape(heads[part], 2, -1, array.shape[1])
+        array = rows.swapaxes(1, 2).reshape(array.shape)
+    return f"blk.{layer}.{GGUF_NAMES[part]}.weight", array
+
+
+def test_a_gguf_file_answers_as_the_folder_it_was_made_from(tiny, tiny_host, serve, tmp_path, monkeypatch):
+    """One file with weights, tokenizer and template is converted once, and served with the same answers."""
+    monkeypatch.setenv("POSTERNGATE_CACHE", str(tmp_path / "cache"))
+    file = tmp_path / "tiny.gguf"
+    write_gguf(tiny, file)
+    context = BackendContext(lambda _event: None)
+    folder = find_model(parse_spec(f"hf:{file}"), context)
+    assert find_model(parse_spec(f"hf:{file}"), context) == folder
+    with serve(folder, "--name", "gguf", "--device", "cpu", "--threads", "1") as client:
+        for question in QUESTIONS:
+            assert client.texts(question, temperature=0) == tiny_host.texts(question, temperature=0)
+
+
+def test_a_file_that_is_no_gguf_is_one_line(tmp_path, monkeypatch):
+    """The message names the file and what to do; no half model is left."""
+    monkeypatch.setenv("POSTERNGATE_CACHE", str(tmp_path / "cache"))
+    file = tmp_path / "broken.gguf"
+    file.write_bytes(b"GGUF" + bytes(64))
+    with pytest.raises(UsageError, match=r"broken\.gguf: cannot be converted \("):
+        find_model(parse_spec(f"hf:{file}"), BackendContext(lambda _event: None))
+    assert [path.name for path in (tmp_path / "cache/models").iterdir() if path.is_dir()] == []
