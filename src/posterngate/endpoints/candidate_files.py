@@ -54,7 +54,6 @@ def find_model(spec: CandidateSpec, context: BackendContext) -> Path:
     )
     if spec.is_embedded:
         return fetch().resolve()  # a cache may be a link; servers name the folder itself
-        return fetch()
     file = Path(spec.name).expanduser()
     if file.suffix == ".gguf" and file.is_file():
         return unpacked(file.resolve())
