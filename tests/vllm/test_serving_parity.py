@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from real_models import ADAPTER, OPTIONS, REPOSITORY
+from real_models import ADAPTER, REPOSITORY
 from safetensors.numpy import load_file, save_file
 
 from posterngate.endpoints.client import ClientSettings
@@ -95,11 +95,9 @@ def padded(name: str, value: np.ndarray) -> np.ndarray:
 def test_an_adapter_wider_than_its_server_is_refused(
     pool: EndpointPool, served: dict[str, Served], wide: Path
 ) -> None:
-    """By us in one clear line; and what vLLM itself says to it is passed on, without ending the server."""
-    with pytest.raises(UsageError, match=r"has rank 16 .* started before for rank 8"):
-        pool.serve(f"vllm:smollm2-135m+lora:{wide}{OPTIONS}")
+    """What vLLM itself says to it is passed on, without ending the server."""
     with pytest.raises(EndpointError, match=r"LoRA rank 16 is greater than max_lora_rank 8"):
-        load_adapter(served["base"].base_url, "wide", wide, "candidate")
+        load_adapter(served["overlord"].base_url, "wide", wide, "candidate")
     assert pool.verify(served["base"].spec) == served["base"]
 
 
@@ -110,7 +108,7 @@ def test_a_missing_model_starts_nothing(pool: EndpointPool) -> None:
 
 
 def test_base_and_organism_are_what_they_were(pool: EndpointPool, served: dict[str, Served]) -> None:
-    """After all that, files, names and fingerprints are as at the start, and both stand on one server."""
+    """After all that, files, names and fingerprints are as at the start, each on a server of its own."""
     assert [pool.verify(s.spec) for s in served.values()] == list(served.values())
-    assert served["base"].base_url == served["overlord"].base_url
+    assert served["base"].base_url != served["overlord"].base_url  # a CPU engine mixes them up
     assert served["base"].description["dtype"] == "float32"

@@ -14,14 +14,14 @@ from posterngate.endpoints.contract import BackendContext, Capabilities, Served,
 from posterngate.endpoints.model_cards import check_listed, said
 from posterngate.endpoints.spec import CandidateSpec
 from posterngate.endpoints.vllm_adapters import check_adapter_for_engine, check_vllm_adapter
-from posterngate.endpoints.vllm_command import Room
+from posterngate.endpoints.vllm_command import Room, find_vllm, is_cpu_build
 from posterngate.endpoints.vllm_server import OwnServer, RunningServer, VllmServer, running_url
 from posterngate.endpoints.wire import request_json
 from posterngate.errors import EndpointError, IntegrityError
 
 __all__ = ["VllmBackend"]
 
-_Key = tuple[Path, tuple[tuple[str, Any], ...]]
+_Key = tuple[Path, tuple[tuple[str, Any], ...], str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class VllmBackend:
     def serve(self, spec: CandidateSpec) -> Served:
         """Check and hash the files, start the base's server if it is not running, load the adapter."""
         files = self._look(spec)
-        key = (files.model, spec.engine)
+        key = (files.model, spec.engine, _apart(files))
         with self._lock:
             own_lock = self._locks.setdefault(key, threading.Lock())
         with own_lock:
@@ -80,7 +80,8 @@ class VllmBackend:
         return server
 
     def _launch(self, key: _Key, spec: CandidateSpec, files: CandidateFiles) -> VllmServer:
-        room = self._room(spec, files)
+        own = [files.facts] if files.facts else []
+        room = Room.for_adapters(own) if key[2] else self._room(spec, files)
         with self._lock:
             if self._stopped:
                 raise EndpointError(f"candidate={spec.text}: the run is ending, no endpoint is started")
@@ -120,6 +121,17 @@ class VllmBackend:
             servers = list(self._servers.values())
         for server in servers:
             server.stop()
+
+
+def _apart(files: CandidateFiles) -> str:
+    """Return what keeps a candidate on a server of its own, "" where base and adapters may share one.
+
+    vLLM's CPU engine (0.32.0) gives a request for the base an adapter's weights when both are in one batch,
+    so there they never meet.
+    """
+    if running_url() is None and is_cpu_build(find_vllm()):
+        return files.adapter_digest or "base"
+    return ""
 
 
 @contextmanager
