@@ -157,6 +157,13 @@ def test_controls_are_asked_for_by_pr_only_where_every_organism_has_its_adapter(
     assert "controls" in profiles["lacking"]["release"]["rules"]
 
 
+def test_the_live_fine_tune_is_for_who_asks_for_it() -> None:
+    """A pull request elsewhere trains nothing by itself; profile conditions does."""
+    profiles = yaml.safe_load(starter._policy(find_source(None)))["profiles"]
+    assert "training.live" not in profiles["pr"]["rules"]
+    assert "training.live" in profiles["conditions"]["rules"]
+
+
 def test_a_folder_that_cannot_be_written_is_a_usage_error(tmp_path: Path) -> None:
     """A file where a folder should be is named."""
     (tmp_path / "file").write_text("")
