@@ -9,7 +9,8 @@ Prints the ratios last and exits 1 below a bar.
 
     one request an answer    samples/s at least 1.2 times inspect's
     8 answers a request      at least 5 times
-    memory                   peak of the summed RSS of all processes, below inspect's
+    memory                   peak over all processes, shared pages counted once (PSS), below inspect's;
+                             summed RSS, which counts a page in each process that maps it, is printed too
     overhead                 CPU a sample beyond the bare openai client's, at most 1.5 ms
 """
 
@@ -84,11 +85,12 @@ asyncio.run(main(sys.argv[1], int(sys.argv[2])))
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """What one command took: wall seconds, CPU seconds of it and its children, peak summed RSS in MB."""
+    """What one command took: wall seconds, CPU seconds of it and its children, peak memory in MB."""
 
     seconds: float
     cpu: float
-    megabytes: float
+    pss: float
+    rss: float
 
 
 @contextmanager
@@ -111,7 +113,7 @@ def measured(words: list[str], folder: Path, environment: Mapping[str, str], sta
         process = subprocess.Popen(
             words, cwd=folder, env={**os.environ, **environment}, stdout=stream, stderr=subprocess.STDOUT
         )
-        peak = [0]
+        peak = [0, 0]
         watcher = threading.Thread(target=_watch, args=(process, peak))
         watcher.start()
         ended = process.wait()
@@ -121,20 +123,22 @@ def measured(words: list[str], folder: Path, environment: Mapping[str, str], sta
         raise SystemExit(f"{words[:4]} exited {ended}:\n{log.read_text()[-3000:]}")
     after = os.times()
     cpu = after.children_user - before.children_user + after.children_system - before.children_system
-    return Spent(seconds, cpu, peak[0] / 1e6)
+    return Spent(seconds, cpu, *(number / 1e6 for number in peak))
 
 
 def _watch(process: subprocess.Popen[bytes], peak: list[int]) -> None:
+    """Keep the highest PSS and RSS of the process tree, in bytes, while it runs."""
     while process.poll() is None:
-        total = 0
+        total = [0, 0]
         try:
             root = psutil.Process(process.pid)
             for each in (root, *root.children(recursive=True)):
-                total += each.memory_info().rss
+                memory = each.memory_full_info()
+                total = [total[0] + memory.pss, total[1] + memory.rss]
         except psutil.Error:
             pass  # one of them has just ended; the next look sees the others
-        peak[0] = max(peak[0], total)
-        time.sleep(0.05)
+        peak[:] = map(max, peak, total)
+        time.sleep(0.1)
 
 
 def write_project(folder: Path, answers: int, rounds: int = ROUNDS) -> None:
@@ -244,7 +248,7 @@ def main() -> int:
         rows["inspect eval"] = (theirs, args.answers)
     for title, (spent, answers) in rows.items():
         print(f"{title:28} {answers:6} answers {spent.seconds:7.1f} s {answers / spent.seconds:8.0f}/s "
-              f"CPU {spent.cpu:6.1f} s  RSS {spent.megabytes:6.0f} MB")  # fmt: skip
+              f"CPU {spent.cpu:6.1f} s  PSS {spent.pss:4.0f} MB  RSS {spent.rss:4.0f} MB")  # fmt: skip
     each = (single.cpu - small.cpu) / (args.answers - ROUNDS * QUESTIONS * WORKERS)
     print(f"bare openai client: {1000 * bare:.2f} ms of CPU a request; gate: {1000 * each:.2f} ms an answer")
     return _verdict(single, many, theirs, 1000 * (each - bare))
@@ -256,7 +260,7 @@ def _verdict(single: Spent, many: Spent, theirs: Spent | None, overhead: float) 
         ("overhead beyond the bare client, ms of CPU", overhead, overhead <= OVERHEAD_BAR_MS, OVERHEAD_BAR_MS)
     ]
     if theirs is not None:
-        memory = max(single.megabytes, many.megabytes) / theirs.megabytes
+        memory = max(single.pss, many.pss) / theirs.pss
         speeds = [(theirs.seconds / spent.seconds) for spent in (single, many)]
         bars += [
             ("speed, one answer a request, times inspect's", speeds[0], speeds[0] >= SPEED_BAR, SPEED_BAR),
