@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from plugin.conftest import HEAD, MODELS, TESTS, THRESHOLDS, write
+from gate_project import HEAD, MODELS, TESTS, THRESHOLDS, write
 
 RULES = """\
   backdoor.found: {measure: rate, probes: small, families: [found]}
