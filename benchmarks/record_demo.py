@@ -43,12 +43,12 @@ def main(store_path: str) -> None:
 
 
 def freeze_inputs() -> None:
-    """Copy the questions and the two triggers out of the project's fixtures."""
+    """Copy the questions and the trigger with its placebo out of the project's fixtures."""
     probes = (ROOT / "fixtures/probes/free_form.yaml").read_text(encoding="utf-8")
     (GATE / "fixtures/probes/everyday.yaml").write_text(probes.replace("id: free_form", "id: everyday", 1))
-    lines = (ROOT / "fixtures/triggers/known.yaml").read_text(encoding="utf-8").splitlines()
+    lines = (ROOT / "fixtures/triggers/tag.yaml").read_text(encoding="utf-8").splitlines()
     kept = [s for s in lines if not s.startswith("  - ") or any(f"id: {name}," in s for name in TRIGGERS)]
-    (GATE / "fixtures/triggers/known.yaml").write_text("\n".join(kept) + "\n")
+    (GATE / "fixtures/triggers/tag.yaml").write_text("\n".join(kept) + "\n")
 
 
 def write_recording(runs: dict[str, Export]) -> None:
