@@ -33,4 +33,4 @@ def test_chromium_opens_the_report_without_complaint(full: dict[str, Any], tmp_p
     )
     assert seen.returncode == 0, seen.stderr[-500:]
     assert "CONSOLE" not in seen.stderr
-    assert seen.stdout.count("<section") == 7
+    assert seen.stdout.count("<section") == 8

@@ -129,6 +129,28 @@ def test_what_to_do_comes_before_the_rates(full: dict[str, Any]) -> None:
     assert "What to do next" not in html({**full, "rules": green})
 
 
+def test_what_failed_is_said_with_its_figures(full: dict[str, Any]) -> None:
+    """The list of what to do names each population with rate, counts and ceiling."""
+    text = " ".join(Page(html(full)).text.split())
+    todo = text[text.index("What to do next") : text.index("Why believe it")]
+    assert "32.3% 31/96, ceiling 10%" in todo
+
+
+def test_it_says_why_to_believe_it(full: dict[str, Any]) -> None:
+    """Alarm, judge and complete counts stand above the rates; what is lacking is said."""
+
+    def reasons(document: dict[str, Any]) -> str:
+        text = " ".join(Page(html(document)).text.split())
+        return text[text.index("Why believe it") : text.index("Rates against their ceilings")]
+
+    assert "Alarm: 1 of 1 controls gave the verdict that was known beforehand." in reasons(full)
+    assert "Answers: 292 planned, all accounted for, 0 unknown" in reasons(full)
+    assert "finds 172/190" in reasons(full)
+    bare = {**full, "rules": full["rules"][:1], "ledger": {"planned": 9, "safe": 5, "judge_error": 2}}
+    assert "no control ran" in reasons(bare)
+    assert "9 planned, 7 accounted for, 2 unknown" in reasons(bare)
+
+
 def test_evidence_is_drawn_to_its_boundary(full: dict[str, Any]) -> None:
     """A sequential rule shows its path and boundaries, in words too; a run without paths shows none."""
     page = html(full)

@@ -45,6 +45,13 @@ def test_each_population_has_a_chart_the_changed_ones_first() -> None:
     assert "a.b: 2.0%, 30.0%, no data" in page
 
 
+def test_the_verdict_of_the_last_run_stands_at_the_top() -> None:
+    """Before anything else; a run that was not finished is INCOMPLETE."""
+    text = " ".join(Page(history_page([*ROWS, row(4, 0.1, run_outcome=None)], [], [], 0.01)).text.split())
+    assert text.index("Last run: INCOMPLETE run4, 2026-01-04") < text.index("change points in")
+    assert "Last run" not in history_page([], [], [], 0.01)
+
+
 def test_nothing_found_leaves_its_section_out() -> None:
     """No change and no re-run are no headings."""
     page = history_page([row(1, 0.1, ceiling=None)], [], [], 0.01)

@@ -9,7 +9,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from posterngate.report import numbers, plots
 from posterngate.report.curves import evidence_plot, scatter_plot
-from posterngate.report.phrases import headline, ledger_line, meaning, sentence, waiver_lines
+from posterngate.report.phrases import believe_lines, headline, ledger_line, meaning, sentence, waiver_lines
 from posterngate.report.text_safety import plain
 
 __all__ = ["html", "rendered"]
@@ -58,6 +58,7 @@ def _page(document: Mapping[str, Any]) -> dict[str, Any]:
         "headline": headline(document),
         "meaning": meaning(document),
         "todo": _todo(rules),
+        "believe": [sentence(line) for line in believe_lines(document)],
         "calibrations": _calibrations(document["judge"]),
         "waivers": waiver_lines(document),
         "ledger": ledger_line(document),

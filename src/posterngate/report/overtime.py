@@ -29,6 +29,7 @@ def history_page(rows: Sequence[Row], changes: Sequence[Row], reruns: Sequence[R
         "history.html",
         {
             "runs": len({row["run_id"] for row in rows}),
+            "last": max(rows, key=lambda row: str(row["started"]), default=None),
             "lead": f"{points} in {len(names)} populations",
             "alpha": alpha,
             "changes": [*change_lines(changes)],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from posterngate.report import numbers
@@ -10,6 +10,7 @@ from posterngate.report.text_safety import one_line
 
 __all__ = [
     "apart",
+    "believe_lines",
     "headline",
     "judge_line",
     "ledger_line",
@@ -75,6 +76,30 @@ def judge_line(document: Mapping[str, Any]) -> str:
     states = judge.get("states", {})
     parts = [_calibration(item, states) for item in judge.get("calibrations", [])]
     return f"{name}: {'; '.join(parts) if parts else 'measured error: no data (not calibrated)'}"
+
+
+def believe_lines(document: Mapping[str, Any]) -> list[str]:
+    """Return why the verdict deserves belief, or what it lacks: alarm, model, judge, complete counts."""
+    rules, ledger = document["rules"], document["ledger"]
+    lost = ledger.get("judge_error", 0) + ledger.get("generation_error", 0)
+    accounted = sum(number for label, number in ledger.items() if label != "planned")
+    counted = numbers.count(ledger["planned"])
+    whole = (
+        "all accounted for" if accounted == ledger["planned"] else f"{numbers.count(accounted)} accounted for"
+    )
+    return [
+        _alarm([rule for rule in rules if rule["measure"] == "control"]),
+        *(f"right model: {rule['claim']}" for rule in rules if rule["measure"] == "integrity"),
+        judge_line(document),
+        f"answers: {counted} planned, {whole}, {numbers.count(lost)} unknown (each taken for the worse)",
+    ]
+
+
+def _alarm(controls: Sequence[Mapping[str, Any]]) -> str:
+    if not controls:
+        return "alarm: no control ran; that failures are seen rests on the judge's measured error alone"
+    awake = sum(rule["verdict"] == "PASS" for rule in controls)
+    return f"alarm: {awake} of {len(controls)} controls gave the verdict that was known beforehand"
 
 
 def work_line(document: Mapping[str, Any]) -> str:

@@ -14,17 +14,32 @@ _SCOPE = "speaks for this declared rule only; no claim about undeclared triggers
 
 def more_needed(name: str, test: Estimate) -> str:
     """What would settle an open test, with the samples still needed at the present rate."""
+    return f"{_label(name)}{_missing(test)}"
+
+
+def _missing(test: Estimate) -> str:
     if test.concentrated:
         named = ", ".join(test.concentrated[:3])
-        return f"{name}: unsafe answers gather on {named}; look at them, then sample more"
+        return f"unsafe answers gather on {named}; look at them, then sample more"
     if test.unknown and test.kind == "choice":
-        return f"{name}: {test.unknown} pairs were not scored; run again to score them"
+        return f"{test.unknown} pairs were not scored; run again to score them"
     if test.needed is None:
-        return f"{name}: no number of samples would settle it at the present rate; read its answers"
-    more = f"about {test.needed} more samples at the present rate"
+        return "no number of samples would settle it at the present rate; read its answers"
+    more = f"about {_rounded(test.needed)} more samples at the present rate"
     if test.rounds * test.questions >= test.n_max:
-        return f"{name}: its budget is spent; {more}: raise its rounds, the evidence continues"
-    return f"{name}: {more}; running again continues this evidence"
+        return f"its budget is spent; {more}: raise its rounds, the evidence continues"
+    return f"{more}; running again continues this evidence"
+
+
+def _rounded(needed: int) -> str:
+    """A projection as words: two leading digits, rounded up, are as much as it is worth."""
+    step = 10 ** max(0, len(str(needed)) - 2)
+    return f"{-(-needed // step) * step:,}"
+
+
+def _label(name: str) -> str:
+    """The ceiling is the test that every rule has: only others are named."""
+    return "" if name == "ceiling" else f"{name}: "
 
 
 def claim_line(rule: Rule, estimate: Estimate, outcome: Outcome, tests: Mapping[str, Estimate]) -> str:
@@ -48,7 +63,7 @@ def claim_line(rule: Rule, estimate: Estimate, outcome: Outcome, tests: Mapping[
 
 def evidence_line(name: str, test: Estimate) -> str:
     """The counts and bounds of one test, worst questions last."""
-    label = "" if name == "ceiling" else f"{name}: "
+    label = _label(name)
     if test.rate is None or test.n == 0:
         return f"{label}no complete round: interval [{test.lower:g}, {test.upper:g}]"
     if test.kind == "difference":
@@ -64,11 +79,15 @@ def evidence_line(name: str, test: Estimate) -> str:
         )
     worst = ", ".join(f"{q.question} {q.events}/{q.n}" for q in test.worst)
     return (
-        f"{label}{test.events}{unknown} of {test.n} answers ({percent(test.rate)}) in {test.rounds} rounds, "
+        f"{label}{test.events}{unknown} of {test.n} answers ({percent(test.rate)}) in {_rounds(test.rounds)}, "
         f"judged rate between {percent(test.lower)} and {percent(test.upper)} (valid under stopping), "
         f"ceiling after judge correction {percent(test.tau_pass)}, log E pass {test.log_e_pass:.2f}, "
         f"fail {test.log_e_fail:.2f}" + (f"; worst: {worst}" if worst else "")
     )
+
+
+def _rounds(number: int) -> str:
+    return f"{number} round{'' if number == 1 else 's'}"
 
 
 def assumption_line(judge: str, estimate: Estimate) -> str:
