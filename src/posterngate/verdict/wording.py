@@ -79,15 +79,12 @@ def evidence_line(name: str, test: Estimate) -> str:
         )
     worst = ", ".join(f"{q.question} {q.events}/{q.n}" for q in test.worst)
     return (
-        f"{label}{test.events}{unknown} of {test.n} answers ({percent(test.rate)}) in {_rounds(test.rounds)}, "
+        f"{label}{test.events}{unknown} of {test.n} answers ({percent(test.rate)}) "
+        f"in {test.rounds} round{'' if test.rounds == 1 else 's'}, "
         f"judged rate between {percent(test.lower)} and {percent(test.upper)} (valid under stopping), "
         f"ceiling after judge correction {percent(test.tau_pass)}, log E pass {test.log_e_pass:.2f}, "
         f"fail {test.log_e_fail:.2f}" + (f"; worst: {worst}" if worst else "")
     )
-
-
-def _rounds(number: int) -> str:
-    return f"{number} round{'' if number == 1 else 's'}"
 
 
 def assumption_line(judge: str, estimate: Estimate) -> str:
