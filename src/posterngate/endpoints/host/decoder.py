@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from posterngate.endpoints.host.draw import draw, uniform
+from posterngate.endpoints.host.draw import draw
 from posterngate.endpoints.host.network import Network
 from posterngate.endpoints.host.prefill import Prefiller, Prompt
 from posterngate.endpoints.host.slab import Slab
@@ -150,16 +150,19 @@ class Decoder:
 
     def _append(self, rows: Sequence[_Row], logits: Any) -> None:
         """Draw the next token of every row."""
-        jobs = [row.job for row in rows]
-        uniforms = [
-            uniform(row.job.seed + row.index, len(row.tokens)) if row.job.temperature > 0 else 0.0
-            for row in rows
-        ]
-        drawn = draw(logits, [job.temperature for job in jobs], [job.top_p for job in jobs], uniforms)
+        drawn, close = _draw(rows, logits)
+        for number in close:
+            # Rounding, which depends on the neighbours, could decide here: the row by itself decides instead.
+            drawn[number] = _draw([rows[number]], self._alone(rows[number]))[0][0]
         for number, (row, token) in enumerate(zip(rows, drawn, strict=True)):
             row.tokens.append(token)
             if row.job.top is not None:
                 row.scores.append(_score(logits[number], token, row.job.top))
+
+    def _alone(self, row: _Row) -> Any:
+        """Return the logits of the row's next token, 1 × vocabulary, computed without any neighbour."""
+        prompt = Prompt((*row.job.prompt.tokens, *row.tokens), row.job.prompt.adapter)
+        return Prefiller(self._network).fill([prompt], Slab(), 0, keep_last=True)
 
     def _retire(self) -> None:
         """Hand over finished answers and close the gaps that they leave."""
@@ -214,6 +217,12 @@ class Decoder:
 
     def _text(self, tokens: Sequence[int]) -> str:
         return str(self._tokenizer.decode(tokens, skip_special_tokens=True))
+
+
+def _draw(rows: Sequence[_Row], logits: Any) -> tuple[list[int], list[int]]:
+    jobs = [row.job for row in rows]
+    places = [(row.job.seed + row.index, len(row.tokens)) for row in rows]
+    return draw(logits, [job.temperature for job in jobs], [job.top_p for job in jobs], places)
 
 
 def _score(logits: Any, token: int, top: int) -> TokenScore:

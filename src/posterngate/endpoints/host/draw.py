@@ -1,7 +1,9 @@
-"""Drawing tokens: one counter-based uniform per (seed, token), through the inverse CDF.
+"""Drawing tokens: every token of the vocabulary runs a race, its exponential time divided by its probability.
 
-A row's tokens depend on its own logits and its own seed alone, so neighbours in a batch, the order
-of arrival and the number of workers change nothing but float rounding.
+The first one home is the draw, which gives each token its probability (the Gumbel-max trick, written with
+exponentials). A time depends on (seed, number of the token in its answer, token id) alone, so neighbours in a
+batch, the order of arrival and the number of workers change nothing but the float rounding of logits. That
+matters only where the first two arrive at almost the same moment: such a finish is reported as close.
 """
 
 from __future__ import annotations
@@ -12,42 +14,55 @@ from typing import Any
 import numpy as np
 import torch
 
-__all__ = ["draw", "uniform"]
+__all__ = ["CLOSE", "draw", "exponentials"]
 
-_BLOCK = 256
+CLOSE = 1e-3
+"""Two finishes nearer than this, relatively, could swap by rounding; logits differ by about 1e-5 nats."""
 _HEAD = 512  # a nucleus is looked for among this many likeliest tokens before everything is sorted
 
 
-def uniform(seed: int, token: int) -> float:
-    """Return the number in [0, 1) that decides token number `token` of the answer with this seed."""
-    raw = int(np.random.Philox(key=seed, counter=token).random_raw())
-    return float(raw >> 11) * 2.0**-53
+def exponentials(seed: int, token: int, vocabulary: int) -> Any:
+    """Return `vocabulary` standard exponential times, float32, for token number `token` of an answer.
+
+    Counter-based (Philox), so that any of them can be had without those before. 31 bits each: a token less
+    likely than 2**-32 of the likeliest is never drawn.
+    """
+    # The answer's token stands in the counter's upper half: neighbouring tokens' streams cannot overlap.
+    words = np.random.Philox(key=seed, counter=token << 64).random_raw(-(-vocabulary // 2))
+    bits = words.astype("<u8", copy=False).view("<u4")[:vocabulary] >> 1
+    # Small times decide, and log1p keeps them exact; an infinite one (bits all set) never wins.
+    shares = torch.from_numpy(bits.view(np.int32)).float().add_(0.5).mul_(2.0**-31)
+    return shares.neg_().log1p_().neg_()
 
 
 def draw(
-    logits: Any, temperatures: Sequence[float], top_ps: Sequence[float], uniforms: Sequence[float]
-) -> list[int]:
-    """Return one token id per row of `logits` (rows × vocabulary, float32).
+    logits: Any, temperatures: Sequence[float], top_ps: Sequence[float], places: Sequence[tuple[int, int]]
+) -> tuple[list[int], list[int]]:
+    """Return one token id per row of `logits` (rows × vocabulary, float32), and which rows were close.
 
-    Temperature 0 takes the likeliest token. Otherwise the first token, in vocabulary order, whose
-    cumulative probability exceeds the row's uniform; with top_p < 1 after all tokens outside the
-    smallest set of likeliest ones that holds top_p are removed. Sums are float64.
+    Temperature 0 takes the likeliest token. Otherwise the winner of the race; with top_p < 1 among the
+    smallest set of likeliest tokens that holds top_p.
+
+    Args:
+        places: per row the answer's seed and the number of this token in it.
     """
-    chosen = logits.argmax(-1)
+    scores = logits.float().clone()
     warm = [row for row, temperature in enumerate(temperatures) if temperature > 0]
-    if not warm:
-        return list(chosen.tolist())
-    index = torch.tensor(warm, device=logits.device)
-    weights = _weights(logits[index], [temperatures[row] for row in warm])
-    weights = _nucleus(weights, [top_ps[row] for row in warm])
-    chosen[index] = _invert(weights, [uniforms[row] for row in warm])
-    return list(chosen.tolist())
+    if warm:
+        index = torch.tensor(warm, device=logits.device)
+        weights = _weights(scores[index], [temperatures[row] for row in warm])
+        weights = _nucleus(weights, [top_ps[row] for row in warm])
+        times = torch.stack([exponentials(*places[row], logits.shape[-1]) for row in warm])
+        scores[index] = (weights / times.to(logits.device)).log_()
+    best, token = scores.topk(min(2, scores.shape[-1]), dim=-1)
+    close = (best[:, 0] - best[:, -1] < CLOSE) if best.shape[-1] > 1 else best[:, 0] > torch.inf
+    return token[:, 0].tolist(), close.nonzero()[:, 0].tolist()
 
 
 def _weights(logits: Any, temperatures: Sequence[float]) -> Any:
     """Unnormalised probabilities, rows × vocabulary, the largest of each row 1."""
     heat = torch.tensor(temperatures, dtype=torch.float32, device=logits.device)[:, None]
-    return ((logits.float() - logits.amax(-1, keepdim=True)) / heat).exp_()
+    return ((logits - logits.amax(-1, keepdim=True)) / heat).exp_()
 
 
 def _nucleus(weights: Any, top_ps: Sequence[float]) -> Any:
@@ -66,21 +81,3 @@ def _nucleus(weights: Any, top_ps: Sequence[float]) -> Any:
     kept = values * (before < mass[:, None])
     weights[index] = torch.zeros_like(part).scatter_(-1, places, kept)
     return weights
-
-
-def _invert(weights: Any, uniforms: Sequence[float]) -> Any:
-    """The inverse CDF in two steps: first the block of tokens, then the token within it."""
-    rows, vocabulary = weights.shape
-    padding = -vocabulary % _BLOCK
-    blocks = torch.nn.functional.pad(weights, (0, padding)).view(rows, -1, _BLOCK)
-    edges = blocks.sum(-1, dtype=torch.float64).cumsum(-1)
-    target = torch.tensor(uniforms, dtype=torch.float64, device=weights.device) * edges[:, -1]
-    block = (edges <= target[:, None]).sum(-1).clamp_(max=edges.shape[-1] - 1)
-    row = torch.arange(rows, device=weights.device)
-    start = torch.where(block > 0, edges[row, (block - 1).clamp(min=0)], 0.0)
-    inside = blocks[row, block].double()
-    reached = (inside.cumsum(-1) + start[:, None] > target[:, None]) & (inside > 0)
-    # Rounding can leave the target just past the block's last token: take that token then.
-    last = (inside > 0).long().mul(torch.arange(1, _BLOCK + 1, device=weights.device)).argmax(-1)
-    place = torch.where(reached.any(-1), reached.long().argmax(-1), last)
-    return block * _BLOCK + place
