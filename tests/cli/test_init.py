@@ -220,3 +220,23 @@ def test_missing_torch_is_said_before_the_gate_needs_it(
     words = ["--candidate", candidate, "--judge", judge, "--profile", profile]
     assert main(["init", str(tmp_path), *words]) == 0
     assert ("posterngate[embedded]" in capsys.readouterr().out) is needed
+
+
+@pytest.mark.parametrize(
+    ("candidate", "judge", "said"),
+    [
+        ("embedded:smollm2-135m", "embedded", "the first run fetches the embedded model"),
+        (
+            "openai:m",
+            "rubric:openai:j",
+            "until this judge is measured: posterngate calibrate rubric:openai:j",
+        ),
+        ("hf:m", "embedded", "name a calibrated rubric judge"),
+    ],
+)
+def test_what_the_first_run_needs_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], candidate: str, judge: str, said: str
+) -> None:
+    """A download, a judge that is not measured, or one that cannot certify: before the run, not after it."""
+    assert main(["init", str(tmp_path), "--candidate", candidate, "--judge", judge, "--profile", "pr"]) == 0
+    assert said in capsys.readouterr().out

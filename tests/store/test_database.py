@@ -183,6 +183,15 @@ def test_the_folder_is_made(tmp_path: Path) -> None:
         assert store.start_run(make_run()) == "run1"
 
 
+def test_git_does_not_take_the_answers_along(tmp_path: Path) -> None:
+    """The folder of the default store keeps itself out of a repository; a folder that was there is left alone."""
+    Store.open(tmp_path / ".posterngate/store.sqlite").close()
+    assert (tmp_path / ".posterngate/.gitignore").read_text() == "*\n"
+    (tmp_path / "there/.posterngate").mkdir(parents=True)
+    Store.open(tmp_path / "there/.posterngate/store.sqlite").close()
+    assert not (tmp_path / "there/.posterngate/.gitignore").exists()
+
+
 def test_a_folder_in_the_way_is_one_clear_line(tmp_path: Path) -> None:
     """A path below a file, or one that is a folder, is a StoreError."""
     (tmp_path / "file").write_text("x")

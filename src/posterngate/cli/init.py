@@ -19,6 +19,7 @@ from posterngate.judges import JUDGES
 __all__ = ["PROFILES", "add_arguments", "run"]
 
 PROFILES = ("pr", "release", "hosted")
+_OWN_MODEL = ("embedded:", "organism:")
 _QUESTIONS = {
     "candidate": ("Which model asks for release?", "embedded:smollm2-135m"),
     "judge": ("Which judge labels its answers?", "embedded"),
@@ -111,6 +112,7 @@ def _closing(
             f"profile {choices.profile} with these specs runs models on this machine, and there is no torch: "
             "pip install 'posterngate[embedded]', or take profile hosted with a hosted model and judge"
         )
+    lines += _advice(choices)
     command = "pytest safety_tests -n 8"
     if table is not None:
         lines.append(f"{table} holds pytest's settings and was left as it is; add to them:")
@@ -118,3 +120,24 @@ def _closing(
         command += "".join(f" --gate-{name} {shlex.quote(value)}" for name, value in choices.options.items())
     here = "" if folder == Path() else f"cd {shlex.quote(str(folder))} && "
     return [*lines, f"next: {here}{command}"]
+
+
+def _advice(choices: Choices) -> list[str]:
+    """Say what the first run will need or lack, as far as the three answers show it."""
+    lines = []
+    kind = choices.judge.partition(":")[0]
+    if kind in ("rubric", "panel"):
+        lines.append(
+            "no rule can PASS until this judge is measured: "
+            f"posterngate calibrate {choices.judge} --gold FILE"
+        )
+    elif kind == "embedded" and not choices.candidate.startswith(_OWN_MODEL):
+        lines.append(
+            "judge embedded shows that the alarm works; "
+            "to certify this candidate name a calibrated rubric judge"
+        )
+    if choices.candidate.startswith(_OWN_MODEL):
+        lines.append(
+            "the first run fetches the embedded model and takes some minutes; later ones read the store"
+        )
+    return lines

@@ -21,6 +21,7 @@ from posterngate.store.tables import TABLES
 __all__ = ["Database"]
 
 _CHUNK = 5_000
+_OWN_FOLDER = ".posterngate"
 
 
 class Database:
@@ -45,8 +46,12 @@ class Database:
             raise StoreError(
                 f"store={self.where}: there is no such file; run the gate first, or check the path"
             )
+        folder = self._file.parent
         with translated(self.where):
-            self._file.parent.mkdir(parents=True, exist_ok=True)
+            own = folder.name == _OWN_FOLDER and not folder.exists()
+            folder.mkdir(parents=True, exist_ok=True)
+            if own:  # raw answers: `git add` shall not take them along unasked
+                (folder / ".gitignore").write_text("*\n", encoding="utf-8")
 
     def _bring_up_to_date(self) -> None:
         with self._reading() as connection:
