@@ -275,3 +275,15 @@ def test_reviewed_answers_are_taken_in_turn() -> None:
     source = FakeSource(good, kept=200)
     measure(arm(30), {"ceiling": plan(30)}, EVENT, source, lambda: True, Watch(), reviews={"j0-0": False})
     assert source.asked != []
+
+
+def test_an_arm_that_a_budget_cuts_says_so() -> None:
+    """Rounds that were not drawn are not run, and nobody takes the arm for a whole one."""
+
+    class Short(FakeSource):
+        def answers(self, arm, rounds, go_on=lambda: True):  # type: ignore[no-untyped-def]
+            return super().answers(arm, rounds, go_on)[:2] if not go_on() else super().answers(arm, rounds)
+
+    cut = measure_all(arm(5), Short(good), lambda: False)
+    assert (cut.stopped, len(cut.rows), cut.ledger()["not_run"]) == ("budget", 2, 3 * QUESTIONS)
+    assert measure_all(arm(5), Short(good), lambda: True).stopped == "rounds"

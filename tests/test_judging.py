@@ -127,3 +127,14 @@ def test_the_identity_covers_judge_version_and_hash() -> None:
     """Another version judges anew."""
     one, two = ScriptedJudge(lambda *_: Label.SAFE, "1"), ScriptedJudge(lambda *_: Label.SAFE, "2")
     assert judgment_id(one, "a") != judgment_id(two, "a") != judgment_id(two, "b")
+
+
+def test_a_spent_budget_ends_judging_between_batches() -> None:
+    """What was judged is stored and returned; the rest is left out, not called anything."""
+    judge, left = _Counting(), iter([True, False])
+    stored: list[Judgment] = []
+    pairs = [_pair("a"), _pair("b"), _pair("c")]
+    found = asyncio.run(judge_samples(judge, pairs, {}, stored.extend, go_on=lambda: next(left), batch=2))
+    assert [record.sample_id for record in found] == ["a", "b"]
+    assert stored == found
+    assert judge.calls == [["a", "b"]]

@@ -226,10 +226,13 @@ def _settled(estimates: Mapping[str, Estimate]) -> bool:
     return "fail" in sides or sides == {"pass"}
 
 
-def measure_all(arm: Arm, source: AnswerSource) -> Measured:
-    """Draw every planned round of an arm that is only reported, or compared with."""
-    rows = source.answers(arm, range(arm.rounds)) if arm.rounds else []
-    return Measured(arm, tuple(tuple(row) for row in rows), "rounds")
+def measure_all(arm: Arm, source: AnswerSource, budget_left: Callable[[], bool] = lambda: True) -> Measured:
+    """Draw every planned round of an arm that is only reported, or compared with.
+
+    `stopped` is "budget" if `budget_left`, asked before each request, ended it before its last round.
+    """
+    rows = source.answers(arm, range(arm.rounds), budget_left) if arm.rounds else []
+    return Measured(arm, tuple(map(tuple, rows)), "rounds" if len(rows) == arm.rounds else "budget")
 
 
 def _steps(plans: Mapping[str, Plan], done: int) -> Iterator[range]:

@@ -30,9 +30,10 @@ async def judge_samples(
     known: Mapping[str, Judgment],
     on_judgments: Callable[[Sequence[Judgment]], None],
     *,
+    go_on: Callable[[], bool] = lambda: True,
     batch: int = 64,
 ) -> list[Judgment]:
-    """Return one judgment for each pair, in order.
+    """Return one judgment for each pair, in order; those it had to stop before are left out.
 
     Args:
         judge: the instrument; its name, version and hash are part of each judgment's identity.
@@ -40,6 +41,7 @@ async def judge_samples(
         known: judgment_id → judgment, from the store. These are not asked again, except where the
             judge could not be reached at all: an outage must not stay for ever.
         on_judgments: receives new judgments as soon as they exist, before any others are asked for.
+        go_on: asked before each batch; False ends judging (a budget is spent).
         batch: how many answers one call of the judge holds.
 
     A sample with an error is labelled generation_error, an empty answer incoherent, both without
@@ -48,10 +50,13 @@ async def judge_samples(
     done = {key: record for key, record in known.items() if not is_unavailable(record)}
     fresh = _distinct(judge, pairs, done)
     for start in range(0, len(fresh), batch):
+        if not go_on():
+            break
         records = await _judge_batch(judge, fresh[start : start + batch])
         on_judgments(records)
         done.update({record.judgment_id: record for record in records})
-    return [done[judgment_id(judge, sample.sample_id)] for _, sample in pairs]
+    ids = [judgment_id(judge, sample.sample_id) for _, sample in pairs]
+    return [done[key] for key in ids if key in done]
 
 
 def _distinct(judge: Judge, pairs: Iterable[Item], done: Mapping[str, Judgment]) -> list[Item]:

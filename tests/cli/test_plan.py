@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -64,3 +65,28 @@ def test_bad_figures_are_one_clear_error(
     """Exit 4 and the value named."""
     assert main([*WORDS, *words]) == 4
     assert named in capsys.readouterr().err
+
+
+def test_a_candidates_cost_stands_under_the_plan(
+    project: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """With a candidate: tokens and money at most, judge included, priced by the fleet file; nothing is asked."""
+    fleet = tmp_path / "fleet.yaml"
+    fleet.write_text("schema: 1\nmodels:\n  '*': {prompt_price: 1, completion_price: 2}\n")
+    words = ["plan", "--thresholds", str(project / "thresholds.yaml"), "--profile", "frugal"]
+    words += ["--candidate", "openai:mine", "--judge", "rubric:openai:grader", "--fleet", str(fleet)]
+    assert main([*words, "--json"]) == 0
+    both = json.loads(capsys.readouterr().out)
+    assert [line["role"] for line in both["cost"]["lines"]] == ["candidate", "judge"]
+    assert both["cost"]["money"] == pytest.approx(sum(line["money"] for line in both["cost"]["lines"]))
+    assert both["rules"][0]["rule"] == "emergent.free_form"
+    assert main(words) == 0
+    text = capsys.readouterr().out
+    assert "judge      grader" in text
+    assert "P(PASS)*" in text
+
+
+def test_a_candidate_needs_a_policy(capsys: pytest.CaptureFixture[str]) -> None:
+    """What it would be asked follows from the rules."""
+    assert main([*WORDS, "--candidate", "openai:mine"]) == 4
+    assert "--thresholds=(missing)" in capsys.readouterr().err

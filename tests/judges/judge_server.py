@@ -28,8 +28,13 @@ def sample(text: str, sample_id: str = "s1", error: str | None = None) -> Sample
     return Sample(sample_id, "candidate", "p1", probe().hash, "off", 0, 7, text, error=error)
 
 
-def completion(text: str | None, tops: list[Mapping[str, float]] | None = None, **message: Any) -> Reply:
-    """Return a chat completion; `tops` holds token → probability by position."""
+def completion(
+    text: str | None,
+    tops: list[Mapping[str, float]] | None = None,
+    usage: tuple[int, int] | None = None,
+    **message: Any,
+) -> Reply:
+    """Return a chat completion; `tops` holds token → probability by position, `usage` both token counts."""
     logprobs = None
     if tops is not None:
         content = []
@@ -51,6 +56,10 @@ def completion(text: str | None, tops: list[Mapping[str, float]] | None = None, 
             }
         ],
     }
+    if usage is not None:
+        prompt, said = usage
+        total = prompt + said
+        body["usage"] = {"prompt_tokens": prompt, "completion_tokens": said, "total_tokens": total}
     return 200, {"Content-Type": "application/json"}, json.dumps(body).encode()
 
 
@@ -85,10 +94,10 @@ class JudgeServer:
 
     def judge(self, **options: Any) -> RubricJudge:
         """Return a rubric judge that asks this server and is quick to give up."""
-        key = options.pop("api_key", "key")
+        key, on_usage = options.pop("api_key", "key"), options.pop("on_usage", None)
         options.setdefault("retry", Retry(attempts=2, first_s=0.0))
         options.setdefault("timeout_s", 5.0)
-        return RubricJudge(ModelAddress(self.url, "m", key), **options)
+        return RubricJudge(ModelAddress(self.url, "m", key, on_usage=on_usage), **options)
 
 
 class _Handler(BaseHTTPRequestHandler):

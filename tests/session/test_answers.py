@@ -48,7 +48,13 @@ def make_arm(served: Served, trigger: Trigger = OFF_TRIGGER) -> Arm:
 class Asker:
     """One process's way to answers: its own store connection and its own judge."""
 
-    def __init__(self, folder: Path, served: Served, judge: Callable[..., str] = lambda *_: "safe") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        served: Served,
+        judge: Callable[..., str] = lambda *_: "safe",
+        may_judge: Callable[[], bool] = lambda: True,
+    ) -> None:
         self.drawn: list[Sample] = []
         self.judged: list[str] = []
         self.store = Store.open(folder / "store.sqlite")
@@ -58,7 +64,9 @@ class Asker:
             return judge(probe, sample)
 
         told.__qualname__ = "told"
-        self.source = StoredAnswers(self.store, ScriptedJudge(told), lambda _: served, 7, self.drawn.extend)
+        self.source = StoredAnswers(
+            self.store, ScriptedJudge(told), lambda _: served, 7, self.drawn.extend, may_judge
+        )
 
     def __enter__(self) -> Asker:
         return self
@@ -226,3 +234,29 @@ def test_a_budget_that_ends_between_requests_gives_whole_rounds_and_keeps_the_re
             assert len(second.source.answers(arm, range(ROUNDS))) == ROUNDS
             assert len(second.drawn) == 2 * ROUNDS
         assert asked(server) == PLANNED
+
+
+def test_a_judge_that_may_not_be_asked_any_more_leaves_whole_rounds(
+    server: ScriptedServer, tmp_path: Path
+) -> None:
+    """Its last batch ends in mid-round: the rounds before count, and the next start judges only the rest."""
+    rounds = range(20)
+    left = iter([True])
+    with Asker(tmp_path, server.served, may_judge=lambda: next(left, False)) as first:
+        assert (
+            len(first.source.answers(make_arm(server.served), rounds))
+            == len(first.judged) // len(PROBES)
+            == 16
+        )
+        assert len(first.drawn) == 80
+    with Asker(tmp_path, server.served) as second:
+        assert len(second.source.answers(make_arm(server.served), rounds)) == 20
+        assert (second.drawn, len(second.judged)) == ([], 16)
+
+
+def test_samples_alone_end_with_the_budget_too(tmp_path: Path) -> None:
+    """What was drawn comes back; the rest is missing, and is no error."""
+    with ScriptedServer(model) as server, Asker(tmp_path, server.served) as asker:
+        asked_for = iter([True])
+        rows = asker.source.samples(make_arm(server.served), range(2), lambda: next(asked_for, False))
+        assert [len(row) for row in rows] == [1, 1]

@@ -10,6 +10,7 @@ from posterngate.endpoints.pool import EndpointPool
 from posterngate.errors import EndpointDiedError, IntegrityError, StoreError, UsageError
 from posterngate.judges.reviewing import Review, append_review
 from posterngate.records import Outcome
+from posterngate.spec.thresholds import Budget
 from session.conftest import MODELS, QUESTIONS
 
 ROUNDS = 8
@@ -263,3 +264,29 @@ def test_the_fleet_files_price_stands_before_the_policys(start, project) -> None
     spent = started.run.finish()["spent"]
     assert spent["money"] >= 1
     assert spent["money"] == round(spent["money"])
+
+
+@pytest.mark.parametrize("profile", ["against", "pr"])
+def test_a_spent_budget_draws_nothing_beside_either(start, profile: str) -> None:
+    """Baseline and placebo arms are asked no more than the candidate; all is accounted for, nothing is green."""
+    started = start(profile=profile, baseline=f"scripted:{MODELS}:mellow")
+    started.bench._client.call("spend", {"tokens": 1})
+    name = "emergent.free_form" if profile == "against" else "backdoor.known-go-tag"
+    started.run._spending._budget = Budget(tokens=1)
+    verdict = started.measure(name)
+    assert verdict.outcome is Outcome.INCONCLUSIVE
+    assert "stopped by its budget" in verdict.evidence
+    assert set(verdict.ledger) == {"not_run"}
+    assert verdict.planned == sum(verdict.ledger.values())
+    assert started.run.finish()["spent"]["samples"] == 0
+
+
+def test_a_control_ends_with_the_money_and_not_with_the_samples(start) -> None:
+    """Samples of organisms cost nothing; a judge elsewhere does, and a control that it cannot end is open."""
+    started = start(profile="pr")
+    started.run._spending._budget = Budget(samples=1, money=1)
+    started.bench._client.call("spend", {"samples": 1})
+    assert started.bench.may_pay()
+    assert not started.bench.budget_left()
+    started.bench._client.call("spend", {"money": 1})
+    assert not started.bench.may_pay()

@@ -12,6 +12,7 @@ from posterngate.records import Outcome
 from posterngate.report import FORMATS
 from posterngate.session import resolve, run
 from posterngate.session.tuning import Tuned
+from posterngate.spec.thresholds import Budget
 from session.conftest import MODELS, THRESHOLDS, Started, write
 
 RULES = """
@@ -165,3 +166,20 @@ def test_pairs_beside_a_contrast_must_be_pairs(project: Path, trained: Callable[
     path.write_text(path.read_text().replace("pairs: pairs}", "pairs: small}"))
     with pytest.raises(Exception, match="pairs=small names no set of pairs"):
         trained()
+
+
+@pytest.mark.parametrize(("name", "spent"), [("framing", 29), ("spread", 30)])
+def test_what_is_measured_whole_or_not_at_all_ends_open_with_the_budget(
+    trained: Callable[..., Started], name: str, spent: int
+) -> None:
+    """Half of a contrast says nothing: INCONCLUSIVE, every planned answer accounted for."""
+    started = trained()
+    started.run._spending._budget = Budget(samples=30)
+    started.bench._client.call("spend", {"samples": spent})
+    verdict = started.measure(name)
+    assert verdict.outcome is Outcome.INCONCLUSIVE
+    assert "stopped by its budget" in verdict.evidence
+    assert verdict.ledger["not_run"] > 0
+    assert verdict.planned == sum(verdict.ledger.values())
+    started.run._spending._budget = Budget()
+    assert started.measure(name).outcome in (Outcome.PASS, Outcome.FAIL)

@@ -8,6 +8,7 @@ from typing import Any
 
 from posterngate.errors import UsageError
 from posterngate.records import Calibration, Measure, Rule
+from posterngate.report.cost import cost_table
 from posterngate.stats.planning import Population, plan_rows
 
 __all__ = ["add_arguments", "population", "run", "table"]
@@ -34,6 +35,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--judge", metavar="SPEC", help="take this judge's stored calibrations (no model is started)"
     )
+    parser.add_argument(
+        "--candidate", metavar="SPEC", help="with --thresholds: also what asking this model costs at most"
+    )
+    parser.add_argument("--baseline", metavar="SPEC", help="the model that --candidate is compared with")
+    parser.add_argument("--fleet", metavar="FILE", help="prices by model name, per million tokens")
     parser.add_argument("--ceiling", type=float, help="rate to stay below, in (0, 1)")
     parser.add_argument("--questions", type=int, help="questions of the panel (K)")
     parser.add_argument("--rounds", type=int, help="answers planned per question")
@@ -51,11 +57,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--tokens", type=float, default=32.0, help="completion tokens of one answer (default 32)"
     )
-    parser.add_argument("--json", action="store_true", help="print one JSON array of rows")
+    parser.add_argument(
+        "--json",
+        action="store_true",
+        help='print one JSON array of rows; with --candidate {"rules": rows, "cost": at most}',
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Print the row; exit 0 whatever it says, 4 if the figures make no sense."""
+    if args.candidate is not None and args.thresholds is None:
+        raise UsageError("--thresholds=(missing): what a candidate costs follows from a policy file; name it")
     if args.thresholds is not None:
         from posterngate.session.planning import planned_populations
 
@@ -64,8 +76,22 @@ def run(args: argparse.Namespace) -> int:
         )
     else:
         rows = plan_rows([population(args)], tokens_each=args.tokens)
-    print(json.dumps(rows) if args.json else table(rows))
+    cost = _cost(args) if args.candidate is not None else None
+    if args.json:
+        print(json.dumps(rows if cost is None else {"rules": rows, "cost": cost[0]}))
+    else:
+        print("\n\n".join([table(rows), *([cost_table(*cost)] if cost else [])]))
     return 0
+
+
+def _cost(args: argparse.Namespace) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the estimate for --candidate, and the limits that the policy sets, as plain values."""
+    from posterngate.session.planning import planned_cost
+
+    cost, budget = planned_cost(
+        args.thresholds, args.profile, args.judge, args.candidate, args.baseline, args.fleet
+    )
+    return cost.as_dict(), {"tokens": budget.tokens, "money": budget.money}
 
 
 def population(args: argparse.Namespace) -> Population:

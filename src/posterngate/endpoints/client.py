@@ -31,6 +31,7 @@ from posterngate.endpoints.throttle import Limits, Throttle
 from posterngate.endpoints.wire import is_loopback
 from posterngate.errors import EndpointDiedError, EndpointError, UsageError
 from posterngate.records import Message
+from posterngate.spec.fleet import about_tokens
 
 if TYPE_CHECKING:
     import openai
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
 __all__ = ["ChatCall", "ClientSettings", "EndpointClient", "background_loop", "run"]
 
 T = TypeVar("T")
-_LETTERS_PER_TOKEN = 4  # a guess for rate limits alone; what the server counts replaces it
 _CLOSING_S = (0.0, 0.1, 0.4, 1.5)  # seconds between looks at a port that may be closing
 
 
@@ -58,7 +58,7 @@ class ChatCall:
     def tokens(self) -> float:
         """About how many tokens it takes at most, prompt and answers."""
         letters = sum(len(message.content) for message in self.messages)
-        return letters / _LETTERS_PER_TOKEN + self.n * self.max_tokens
+        return about_tokens(letters) + self.n * self.max_tokens
 
     def body(self, model: str) -> dict[str, Any]:
         """Return the JSON body; n and seed are left out where they say nothing."""

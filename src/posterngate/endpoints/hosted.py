@@ -15,7 +15,7 @@ from posterngate.endpoints.spec import CandidateSpec
 from posterngate.endpoints.wire import request_json
 from posterngate.errors import EndpointError, IntegrityError, UnknownNameError, UsageError
 
-__all__ = ["HostedBackend"]
+__all__ = ["HostedBackend", "hosted_model"]
 
 _OPENAI_URL = "https://api.openai.com/v1"
 # What is safe to claim, by what /v1/models says of the owner. vLLM's choice i uses seed + i.
@@ -81,6 +81,11 @@ class HostedBackend:
 
     def stop(self) -> None:
         """Nothing to stop."""
+
+
+def hosted_model(spec: CandidateSpec) -> str | None:
+    """Return the name that a model elsewhere is asked for by, None for one that runs here."""
+    return {"openai": spec.name, "http": spec.fragment}.get(spec.kind)
 
 
 def _check_alike(

@@ -61,6 +61,11 @@ class CandidateSpec:
         return self.kind in ("embedded", "vllm") and self.name in EMBEDDED_NAMES
 
     @property
+    def runs_here(self) -> bool:
+        """True if we start the model on this machine, or replay it: nobody is paid by the token."""
+        return self.kind in (*_WITH_ADAPTER, *_NAMED, "replay")
+
+    @property
     def needs_resolving(self) -> bool:
         """True for names (organism, recipe) that stand for a base and an adapter."""
         return self.kind in _NAMED

@@ -6,10 +6,10 @@ One file per judge, one line in the table below. A spec is ``NAME`` or ``NAME:AR
 
 from __future__ import annotations
 
-from posterngate.judges.contract import Connect, Judge, ModelAddress, judge_key, judgment_id
+from posterngate.judges.contract import Connect, Judge, ModelAddress, Usage, judge_key, judgment_id
 from posterngate.registry import Registry
 
-__all__ = ["JUDGES", "Connect", "Judge", "ModelAddress", "build_judge", "judge_key", "judgment_id"]
+__all__ = ["JUDGES", "Connect", "Judge", "ModelAddress", "Usage", "build_judge", "judge_key", "judgment_id"]
 
 JUDGES = Registry(
     "judge",

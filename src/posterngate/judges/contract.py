@@ -7,7 +7,7 @@ turns everything else that may go wrong into the label judge_error.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 from posterngate.errors import JudgeError
@@ -21,7 +21,9 @@ __all__ = [
     "JudgeUnavailable",
     "JudgeUnreadable",
     "ModelAddress",
+    "Usage",
     "failed",
+    "is_metered",
     "is_unavailable",
     "judge_key",
     "judgment",
@@ -46,17 +48,34 @@ class JudgeUnreadable(JudgeError):
 
 
 @dataclass(frozen=True, slots=True)
+class Usage:
+    """What a judge model was asked for: requests, and the tokens of prompts and replies."""
+
+    requests: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(
+            self.requests + other.requests,
+            self.prompt_tokens + other.prompt_tokens,
+            self.completion_tokens + other.completion_tokens,
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class ModelAddress:
     """Where a judge model is served: an OpenAI-compatible `base_url`, the served name, and a key.
 
     `identity` is the served model's digest where it is known; it, and not an address that may change from
-    run to run, is then part of the judge's hash.
+    run to run, is then part of the judge's hash. `on_usage` is told of every reply, in the judging thread.
     """
 
     base_url: str
     model: str
     api_key: str | None = None
     identity: str = ""
+    on_usage: Callable[[Usage], None] | None = field(default=None, compare=False)
 
 
 Connect = Callable[[str], ModelAddress]
@@ -105,6 +124,15 @@ def failed(judge: Judge, sample: Sample, error: Exception) -> Judgment:
     prefix = _UNAVAILABLE if isinstance(error, JudgeUnavailable) else _UNREADABLE
     words = " ".join(str(error).split()) or type(error).__name__
     return judgment(judge, sample, Label.JUDGE_ERROR, reason=prefix + words[:300])
+
+
+def is_metered(judge: Judge) -> bool:
+    """True if judging asks a language model: its tokens are counted, and may have to be paid for.
+
+    Such a judge says beforehand, too, what an answer takes: ``expected(probe, letters)`` returns `Usage` by
+    the model's name.
+    """
+    return bool(getattr(judge, "metered", False))
 
 
 def is_unavailable(record: Judgment) -> bool:

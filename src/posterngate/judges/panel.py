@@ -6,8 +6,18 @@ import asyncio
 from collections.abc import Sequence
 
 from posterngate.errors import UsageError
-from posterngate.judges.contract import Connect, Item, Judge, JudgeUnavailable, failed, judge_key, judgment
-from posterngate.records import Judgment, Label, Sample, content_hash
+from posterngate.judges.contract import (
+    Connect,
+    Item,
+    Judge,
+    JudgeUnavailable,
+    Usage,
+    failed,
+    is_metered,
+    judge_key,
+    judgment,
+)
+from posterngate.records import Judgment, Label, Probe, Sample, content_hash
 
 __all__ = ["RULES", "PanelJudge"]
 
@@ -44,6 +54,20 @@ class PanelJudge:
         from posterngate.judges import build_judge  # the registry that lists this module
 
         return cls([build_judge(spec, connect) for spec in argument.split("+") if spec])
+
+    @property
+    def metered(self) -> bool:
+        """True if a member asks a language model."""
+        return any(is_metered(member) for member in self.members)
+
+    def expected(self, probe: Probe, letters: int) -> dict[str, Usage]:
+        """Return what its members expect of an answer of so many letters, by model."""
+        total: dict[str, Usage] = {}
+        for member in self.members:
+            asked = member.expected(probe, letters) if is_metered(member) else {}  # type: ignore[attr-defined]
+            for model, usage in asked.items():
+                total[model] = total.get(model, Usage()) + usage
+        return total
 
     async def judge(self, items: Sequence[Item]) -> list[Judgment]:
         """Return the joined judgments, in order; scores are prefixed with the member's number."""

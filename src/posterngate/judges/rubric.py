@@ -18,6 +18,7 @@ from posterngate.judges.contract import (
     JudgeUnavailable,
     JudgeUnreadable,
     ModelAddress,
+    Usage,
     failed,
     judgment,
 )
@@ -26,6 +27,7 @@ from posterngate.judges.readout import Reading, from_json, from_path, is_split, 
 from posterngate.judges.rubrics import Rubric, RubricSet, load_rubrics, question_text
 from posterngate.judges.transport import Answer, Clients, Retry, request
 from posterngate.records import Judgment, Label, Probe, Sample, content_hash
+from posterngate.spec.fleet import about_tokens
 
 __all__ = ["READOUTS", "RubricJudge"]
 
@@ -33,6 +35,7 @@ READOUTS = ("auto", "logprobs", "json")
 _JSON_REPLY = (
     '\n\nReply with JSON only, of the form {"score": 0} with the number, or the word in quotes, as score.'
 )
+_LOGPROBS_TOKENS, _JSON_TOKENS = 4, 32
 _CONTINUE = {"continue_final_message": True, "add_generation_prompt": False}
 
 
@@ -50,6 +53,7 @@ class RubricJudge:
 
     name = "rubric"
     version = "1"
+    metered = True
     behaviours: Sequence[str] = BEHAVIOURS
 
     def __init__(
@@ -91,6 +95,16 @@ class RubricJudge:
         """Return one judgment for each item; each fails by itself."""
         return list(await asyncio.gather(*(self._one(probe, sample) for probe, sample in items)))
 
+    def expected(self, probe: Probe, letters: int) -> dict[str, Usage]:
+        """Return about what judging an answer of so many letters takes, at one reply for each rubric."""
+        longest = _JSON_TOKENS if self._readout == "json" else _LOGPROBS_TOKENS
+        question, answer = question_text(probe), "x" * letters
+        prompts = [
+            r.render(question, answer) for r in (self.rubrics.for_probe(probe), self.rubrics.coherence)
+        ]
+        tokens = sum(about_tokens(len(prompt)) for prompt in prompts)
+        return {self.model: Usage(len(prompts), tokens, len(prompts) * longest)}
+
     async def _one(self, probe: Probe, sample: Sample) -> Judgment:
         alignment = self.rubrics.for_probe(probe)
         question = question_text(probe)
@@ -123,7 +137,9 @@ class RubricJudge:
         if self._readout == "json":
             return await self._by_json(prompt)
         try:
-            reply = await self._ask(_user(prompt), max_tokens=4, logprobs=True, top_logprobs=20)
+            reply = await self._ask(
+                _user(prompt), max_tokens=_LOGPROBS_TOKENS, logprobs=True, top_logprobs=20
+            )
         except JudgeUnavailable as error:
             if self._readout == "auto" and _refuses_logprobs(error):
                 return await self._by_json(prompt)
@@ -158,7 +174,7 @@ class RubricJudge:
         return reply.positions[0]
 
     async def _by_json(self, prompt: str) -> Reading:
-        reply = await self._ask(_user(prompt + _JSON_REPLY), max_tokens=32)
+        reply = await self._ask(_user(prompt + _JSON_REPLY), max_tokens=_JSON_TOKENS)
         return from_json(reply.text)
 
     async def _ask(self, messages: list[dict[str, str]], **options: Any) -> Answer:
@@ -168,6 +184,7 @@ class RubricJudge:
             return await request(
                 lambda: create(model=self.model, messages=messages, temperature=0.0, seed=0, **options),
                 self._retry,
+                lambda reply: self._clients.count(sum(len(m["content"]) for m in messages), reply),
             )
 
 

@@ -14,7 +14,8 @@ from weakref import WeakKeyDictionary
 import openai
 from openai.types.chat import ChatCompletion
 
-from posterngate.judges.contract import JudgeUnavailable, JudgeUnreadable, ModelAddress
+from posterngate.judges.contract import JudgeUnavailable, JudgeUnreadable, ModelAddress, Usage
+from posterngate.spec.fleet import about_tokens
 
 __all__ = ["Answer", "Clients", "Retry", "attempt", "request"]
 
@@ -40,14 +41,20 @@ class Answer:
     positions: tuple[Mapping[str, float], ...]
 
 
-async def request(send: Callable[[], Awaitable[Any]], retry: Retry) -> Answer:
+async def request(
+    send: Callable[[], Awaitable[Any]], retry: Retry, count: Callable[[Any], None] = lambda _: None
+) -> Answer:
     """Send a chat request until an answer comes, and return it.
+
+    `count` is told of the reply before it is read: what cannot be read was generated all the same.
 
     Raises:
         JudgeUnavailable: no chat completion after the last attempt, or an error that retrying can't mend.
         JudgeUnreadable: the model refused to judge, or the reply holds impossible numbers.
     """
-    return _answer(await attempt(send, retry))
+    reply = await attempt(send, retry)
+    count(reply)
+    return _answer(reply)
 
 
 async def attempt(send: Callable[[], Awaitable[Any]], retry: Retry) -> Any:
@@ -127,6 +134,17 @@ class Clients:
         if loop not in self._by_loop:
             self._by_loop[loop] = (self._client(), asyncio.Semaphore(self._concurrency))
         return self._by_loop[loop]
+
+    def count(self, prompt_letters: int, reply: Any) -> None:
+        """Report a reply's tokens: as many as the server says, else about as many as there are letters."""
+        if self._address.on_usage is None or not isinstance(reply, ChatCompletion):
+            return
+        if reply.usage is not None and reply.usage.total_tokens:
+            prompt, completion = reply.usage.prompt_tokens, reply.usage.completion_tokens
+        else:
+            said = sum(len(c.message.content or "") for c in reply.choices or [] if c.message is not None)
+            prompt, completion = about_tokens(prompt_letters), about_tokens(said)
+        self._address.on_usage(Usage(1, prompt, completion))
 
     def _client(self) -> openai.AsyncOpenAI:
         keys = (self._address.api_key, *(os.environ.get(name) for name in _KEYS))

@@ -91,9 +91,24 @@ class Controller:
         collected = populations_of(ids)
         check_populations(collected, expected, list(manifest.declared), self._is_full())
         if not self._config.option.collectonly:
+            self._show_cost()
             self._run.begin(collected, list(self._config.invocation_params.args))
             self._active = True
             _write_junit(self._config, self._run.config.report_dir)
+
+    def _show_cost(self) -> None:
+        """Say what the run may cost before a model elsewhere is asked."""
+        cost = self._run.estimate()
+        if cost is None:
+            return
+        from posterngate.report.cost import cost_line
+
+        budget = self._run.manifest.budget
+        cap = {"tokens": budget.tokens, "money": budget.money}
+        reporter: Any = self._config.pluginmanager.get_plugin("terminalreporter")
+        if reporter is not None:
+            reporter.ensure_newline()
+            reporter.write_line(f"posterngate: {cost_line(cost.as_dict(), cap)}")
 
     def _is_full(self) -> bool:
         """True if the arguments ask for the whole suite, so that a rule without a test is an error."""

@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from posterngate.report import numbers
+from posterngate.report.cost import spent_line
 from posterngate.report.phrases import (
     apart,
     headline,
@@ -115,7 +116,8 @@ def _notes(document: Mapping[str, Any], width: int) -> Iterator[Text]:
         first, *log = note.splitlines() or [""]  # a server's last words: the cause is the last line
         yield _indented(f"note: {first}", width, indent="")
         yield from (_indented(line, width) for line in log)
-    for line in (judge_line(document), work_line(document), ledger_line(document), meaning(document)):
+    money = spent_line(document["spent"])
+    for line in (judge_line(document), work_line(document), money, ledger_line(document), meaning(document)):
         if line:
             yield _indented(line, width, indent="")
 

@@ -31,6 +31,7 @@ class StoredAnswers:
         serve: spec → a running endpoint, waiting until it lives.
         manifest_seed: sample seeds derive from it.
         on_new: told of samples that were drawn now (not found in the store), for budget and progress.
+        may_judge: asked before each batch of judgments; False leaves the rest to the next start.
     """
 
     def __init__(
@@ -40,12 +41,14 @@ class StoredAnswers:
         serve: Callable[[str], Served],
         manifest_seed: int,
         on_new: Callable[[Sequence[Sample]], None],
+        may_judge: Callable[[], bool] = lambda: True,
     ) -> None:
         self._store = store
         self._judge = judge
         self._serve = serve
         self._seed = manifest_seed
         self._on_new = on_new
+        self._may_judge = may_judge
         self._go_on: Callable[[], bool] = lambda: True
         self._samplers: dict[str, Sampler] = {}
         self._runner = asyncio.Runner()
@@ -60,7 +63,8 @@ class StoredAnswers:
             samples = self._samples(arm, planned)
             rows = list(takewhile(lambda row: all(r.sample_id in samples for _, r in row), planned))
             judgments = self._judgments([(probe, samples[r.sample_id]) for row in rows for probe, r in row])
-        return [[Answer(samples[r.sample_id], judgments[r.sample_id]) for _, r in row] for row in rows]
+        judged = takewhile(lambda row: all(r.sample_id in judgments for _, r in row), rows)
+        return [[Answer(samples[r.sample_id], judgments[r.sample_id]) for _, r in row] for row in judged]
 
     def stored(self, arm: Arm, rounds: int) -> list[list[Answer]]:
         """Return the leading rounds whose answers and labels the store has, read in ever larger pieces."""
@@ -90,13 +94,15 @@ class StoredAnswers:
         whole = takewhile(lambda row: all(r.sample_id in settled for _, r in row), rows)
         return [[settled[request.sample_id] for _, request in row] for row in whole]
 
-    def samples(self, arm: Arm, rounds: range) -> list[list[Sample]]:
-        """Return the answers of these rounds without asking the judge, in question order."""
+    def samples(
+        self, arm: Arm, rounds: range, go_on: Callable[[], bool] = lambda: True
+    ) -> list[list[Sample]]:
+        """Return the answers of these rounds unjudged, as far as `go_on` lets them be drawn."""
         rows = self._plan(arm, rounds)
         with self._lock(arm):
-            self._go_on = lambda: True
+            self._go_on = go_on
             found = self._samples(arm, rows)
-        return [[found[request.sample_id] for _, request in row] for row in rows]
+        return [[found[r.sample_id] for _, r in row if r.sample_id in found] for row in rows]
 
     def stored_rounds(self, arm: Arm) -> int:
         """Return how many whole rounds of an arm the store holds, counted from the first one."""
@@ -156,8 +162,8 @@ class StoredAnswers:
         self._on_new(samples)
 
     def _judgments(self, pairs: Sequence[tuple[Probe, Sample]]) -> dict[str, Judgment]:
-        """Return a judgment per sample id; new ones are stored as soon as they exist."""
+        """Return judgments by sample id, as far as `may_judge` allows; new ones are stored at once."""
         assert self._judge is not None, "answers are labelled by a judge"
         known = self._store.judgments(judgment_id(self._judge, sample.sample_id) for _, sample in pairs)
-        work = judge_samples(self._judge, pairs, known, self._store.add_judgments)
+        work = judge_samples(self._judge, pairs, known, self._store.add_judgments, go_on=self._may_judge)
         return {judgment.sample_id: judgment for judgment in self._runner.run(work)}

@@ -9,13 +9,16 @@ from pathlib import Path
 
 from posterngate.endpoints.broker import BrokerClient
 from posterngate.endpoints.contract import Served
+from posterngate.endpoints.spec import parse_spec
 from posterngate.errors import EndpointError, IntegrityError, PosterngateError, StoreError, UsageError
 from posterngate.gate import Arm, Measured
-from posterngate.judges import Judge
+from posterngate.judges import Judge, Usage
 from posterngate.judges.calibration import Certificate
+from posterngate.judges.contract import is_metered
 from posterngate.judges.reviewing import load_reviews
 from posterngate.records import Estimate, Label, Outcome, Probe, Sample, Trigger, Verdict
 from posterngate.session.answers import StoredAnswers
+from posterngate.session.budget import NOTHING, Prices
 from posterngate.session.config import GateConfig
 from posterngate.session.instrument import calibration_for, open_judge
 from posterngate.session.library import Library
@@ -26,8 +29,6 @@ from posterngate.spec.thresholds import Manifest, Population
 from posterngate.store import Store
 
 __all__ = ["Bench"]
-
-_NOTHING = {"samples": 0.0, "tokens": 0.0, "money": 0.0}
 
 
 class Bench:
@@ -44,7 +45,7 @@ class Bench:
         self.config = config
         self.manifest = manifest
         self.library = library
-        self._fleet = fleet
+        self._prices = Prices(fleet, manifest.budget)
         self.store = Store.open(config.store)
         about = client.call("run")
         self.candidates = Candidates.from_dict(about["candidates"])
@@ -52,7 +53,8 @@ class Bench:
         self.excluded: dict[str, str] = dict(about["excluded"])
         self._client = client
         self._served: dict[str, Served] = {}
-        self._unspent = dict(_NOTHING)
+        self._unspent = dict(NOTHING)
+        self._money_here = 0.0
 
     def close(self) -> None:
         """Close the store and the judge's event loop."""
@@ -79,7 +81,8 @@ class Bench:
     @cached_property
     def judge(self) -> Judge | None:
         """The run's judge, None if none was named."""
-        return None if self.config.judge is None else open_judge(self.config.judge, self.serve)
+        spec = self.config.judge
+        return None if spec is None else open_judge(spec, self.serve, self._on_judged)
 
     def certificate(self, behaviour: str) -> Certificate | None:
         """Return the judge's certificate for a behaviour, None without a judge."""
@@ -100,38 +103,61 @@ class Bench:
     @cached_property
     def source(self) -> StoredAnswers:
         """Answers of any arm, labelled where a judge is named."""
-        return StoredAnswers(self.store, self.judge, self.serve, self.manifest.manifest_seed, self._on_new)
+        return StoredAnswers(
+            self.store, self.judge, self.serve, self.manifest.manifest_seed, self._on_new, self._may_judge
+        )
 
     def arm(self, role: str, spec: str, probes: Sequence[Probe], trigger: Trigger, rounds: int) -> Arm:
         """Return an arm of the model that `spec` names."""
         return Arm(role, spec, self.serve(spec).digest, tuple(probes), trigger, rounds)
 
     def budget_left(self) -> bool:
-        """Report what was drawn since the last call, and ask whether the run may spend more."""
-        spent, self._unspent = self._unspent, dict(_NOTHING)
-        return bool(self._client.call("spend", spent)["left"])
+        """Report what was spent since the last call, and ask whether the run may spend more."""
+        return not self._ended()
+
+    def may_pay(self) -> bool:
+        """True unless tokens or money are used up: the limits that hold for controls and judge models too."""
+        return not {"tokens", "money"} & self._ended()
+
+    def _may_judge(self) -> bool:
+        """Answers that are there are judged, unless the judge's own tokens are what there is no more of."""
+        return self.judge is None or not is_metered(self.judge) or self.may_pay()
+
+    def _ended(self) -> set[str]:
+        spent, self._unspent = self._unspent, dict(NOTHING)
+        return set(self._client.call("spend", spent)["ended"])
 
     def _on_new(self, samples: Sequence[Sample]) -> None:
         prompt, completion = (
             sum(getattr(s, k) for s in samples) for k in ("prompt_tokens", "completion_tokens")
         )
         self._unspent["samples"] += len(samples)
-        self._unspent["tokens"] += prompt + completion
-        self._unspent["money"] += self._cost(samples[0].candidate, prompt, completion)
+        digest = samples[0].candidate
+        self._book(next(s for s in self._served.values() if s.digest == digest), prompt, completion)
 
-    def _cost(self, candidate: str, prompt: int, completion: int) -> float:
-        """Return what tokens of a model cost: by the fleet file, else by the policy's own prices."""
-        model = next((each.model for each in self._served.values() if each.digest == candidate), "")
-        cost = self._fleet.terms(model).cost(prompt, completion)
-        return self.manifest.budget.cost(prompt, completion) if cost is None else cost
+    def _on_judged(self, served: Served, usage: Usage) -> None:
+        tokens, money = self._book(served, usage.prompt_tokens, usage.completion_tokens)
+        self._unspent["judge_tokens"] += tokens
+        self._unspent["judge_money"] += money
+
+    def _book(self, served: Served, prompt: int, completion: int) -> tuple[int, float]:
+        """Book tokens of a model and what they cost, and return both."""
+        tokens = prompt + completion
+        money = self._prices.cost(served.model, parse_spec(served.spec), prompt, completion) or 0.0
+        self._unspent["tokens"] += tokens
+        self._unspent["money"] += money
+        self._money_here += money
+        return tokens, money
 
     def progress(
         self, population: str, measured: Measured, estimate: Estimate, state: str = "running"
     ) -> None:
         """Tell the controller's display how far a population is."""
         samples = [answer.sample for row in measured.rows for answer in row]
+        cost = {"cost": self._money_here} if self._money_here else {}
         self._client.progress(
             {
+                **cost,
                 "population": population,
                 "planned": measured.arm.planned,
                 "done": len(samples),
@@ -159,6 +185,7 @@ class Bench:
         Raises:
             UsageError: the population cannot be measured as it is declared.
         """
+        self._money_here = 0.0
         try:
             return MEASURES[population.rule.measure](self, population)
         except UsageError:

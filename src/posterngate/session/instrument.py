@@ -5,11 +5,12 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from posterngate.endpoints.contract import Served
-from posterngate.judges import Judge, ModelAddress, build_judge, judge_key
+from posterngate.judges import Judge, ModelAddress, Usage, build_judge, judge_key
 from posterngate.judges import calibration as certificates
 from posterngate.records import Calibration, content_hash
 from posterngate.session.config import GateConfig
@@ -21,13 +22,18 @@ _PACKAGED = Path(certificates.__file__).parent / "calibrations"
 _SHOWN_ALPHA = 0.01
 
 
-def open_judge(spec: str, serve: Callable[[str], Served]) -> Judge:
-    """Build the judge that `spec` names; its model, if it has one, is served like any other endpoint."""
+def open_judge(
+    spec: str, serve: Callable[[str], Served], on_usage: Callable[[Served, Usage], None] = lambda *_: None
+) -> Judge:
+    """Build the judge that `spec` names; its model, if it has one, is served like any other endpoint.
+
+    `on_usage` is told who replied, and what each reply took.
+    """
 
     def connect(model: str) -> ModelAddress:
         served = serve(model)
         key = os.environ.get(served.api_key_env) if served.api_key_env else None
-        return ModelAddress(served.base_url, served.model, key, served.digest)
+        return ModelAddress(served.base_url, served.model, key, served.digest, partial(on_usage, served))
 
     return build_judge(spec, connect)
 

@@ -6,13 +6,18 @@ from pathlib import Path
 
 from posterngate.judges import calibration as certificates
 from posterngate.records import Calibration, Measure
+from posterngate.session.budget import Prices
 from posterngate.session.config import GateConfig
+from posterngate.session.estimate import Cost, estimate_cost
 from posterngate.session.instrument import calibration_folders
 from posterngate.session.library import Library
 from posterngate.session.policy import policy_of
+from posterngate.session.resolve import resolve_spec
+from posterngate.spec.fleet import Fleet, load_fleet
+from posterngate.spec.thresholds import Budget
 from posterngate.stats import Population
 
-__all__ = ["planned_populations"]
+__all__ = ["planned_cost", "planned_populations"]
 
 
 def planned_populations(thresholds: str, profile: str, judge: str | None) -> list[Population]:
@@ -33,6 +38,28 @@ def planned_populations(thresholds: str, profile: str, judge: str | None) -> lis
         for rule in manifest.rules
         if rule.measure is Measure.RATE
     ]
+
+
+def planned_cost(
+    thresholds: str,
+    profile: str,
+    judge: str | None,
+    candidate: str,
+    baseline: str | None = None,
+    fleet: str | None = None,
+) -> tuple[Cost, Budget]:
+    """Return what a run of a candidate takes at most, and what the policy lets it spend.
+
+    Raises:
+        UsageError: a spec, the policy file, the fleet file, or a set that the policy names breaks its rule.
+    """
+    path = Path(thresholds).resolve()
+    config = GateConfig(candidate, str(path), profile, "", str(path.parent), baseline=baseline, judge=judge)
+    manifest, library = policy_of(config), Library(config)
+    own, other = (each and resolve_spec(each, config.fixtures, []).text for each in (candidate, baseline))
+    specs = {"candidate": own, "baseline": None if other == own else other}
+    prices = Prices(load_fleet(Path(fleet)) if fleet else Fleet(), manifest.budget)
+    return estimate_cost(manifest, library, specs, judge, prices), manifest.budget
 
 
 def _counts(judge: str | None, behaviour: str, config: GateConfig) -> Calibration | None:

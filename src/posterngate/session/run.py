@@ -18,8 +18,9 @@ from posterngate.errors import IntegrityError, PosterngateError, UsageError
 from posterngate.judges import JUDGES
 from posterngate.records import Outcome, Verdict
 from posterngate.session.accounts import account
-from posterngate.session.budget import Spending
+from posterngate.session.budget import Prices, Spending
 from posterngate.session.config import GateConfig
+from posterngate.session.estimate import Cost, asks_elsewhere, estimate_cost
 from posterngate.session.exclusion import excluded_rules
 from posterngate.session.instrument import describe_judge
 from posterngate.session.library import Library
@@ -96,6 +97,18 @@ class Run:
             JUDGES.load(config.judge.partition(":")[0])
         self._spending = Spending(self._shard.budget(self.manifest.budget))
         self._broker.register("spend", self._spending.call)
+
+    def estimate(self) -> Cost | None:
+        """Return what the whole run takes at most, None if it asks no model elsewhere.
+
+        Stored answers, which cost nothing again, are not deducted.
+        """
+        own, baseline = self._candidates.candidate, self._candidates.baseline
+        if not asks_elsewhere([own, baseline], self.config.judge):
+            return None
+        specs = {"candidate": own, "baseline": None if baseline == own else baseline}
+        prices = Prices(self._fleet, self.manifest.budget)
+        return estimate_cost(self.manifest, self._library, specs, self.config.judge, prices)
 
     def worker_input(self) -> dict[str, Any]:
         """Return what a measuring process needs: plain values only."""

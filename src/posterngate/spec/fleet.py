@@ -12,10 +12,11 @@ from pathlib import Path
 
 from posterngate.spec.yaml_source import Node, load
 
-__all__ = ["Fleet", "Terms", "load_fleet"]
+__all__ = ["Fleet", "Terms", "about_tokens", "load_fleet"]
 
 _PRICES = ("prompt_price", "completion_price")
 _LIMITS = ("requests_per_minute", "tokens_per_minute")
+_LETTERS_PER_TOKEN = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,11 @@ class Fleet:
     def terms(self, model: str) -> Terms:
         """Return a model's terms; those of an unknown model say nothing."""
         return next((terms for pattern, terms in self.models if fnmatchcase(model, pattern)), Terms())
+
+
+def about_tokens(letters: int) -> int:
+    """Return about how many tokens so many letters are, rounded up; a server's own count replaces it."""
+    return -(-letters // _LETTERS_PER_TOKEN)
 
 
 def load_fleet(path: Path) -> Fleet:

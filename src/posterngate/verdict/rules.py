@@ -188,7 +188,12 @@ def _zero_information(
             f"the judge is not calibrated for {rule.behaviour!r}",
             "calibrate it on gold labels of this behaviour",
         ),
-        (estimate.rounds < 1 or estimate.n < 1, stop, "less than one complete round", "sample more"),
+        (
+            estimate.rounds < 1 or estimate.n < 1,
+            stop,
+            "; ".join(filter(None, [_stopped(conditions), "less than one complete round"])),
+            "sample more",
+        ),
         (
             not conditions.answers_vary,
             stop,
@@ -218,7 +223,11 @@ def _settle(
         return Outcome.FAIL, f"{' and '.join(failed)} broken", LOOK
     is_census = tests["ceiling"].kind == "choice"  # it has met the margin itself
     if rule.margin is not None and "margin" not in tests and not is_census:
-        return Outcome.INCONCLUSIVE, "the margin was not tested", "measure the baseline on the same questions"
+        return (
+            Outcome.INCONCLUSIVE,
+            "; ".join(filter(None, [_stopped(conditions), "the margin was not tested"])),
+            "measure the baseline on the same questions",
+        )
     not_run = ledger.get(Label.NOT_RUN, 0)
     still_open = {name: test for name, test in tests.items() if test.crossed != "pass"}
     if not still_open and not_run:
@@ -229,12 +238,15 @@ def _settle(
         )
     if not still_open:
         return Outcome.PASS, "", "none for this rule"
-    why = f"stopped by its budget of {conditions.stop_reason}" if conditions.stop_reason else ""
     return (
         Outcome.INCONCLUSIVE,
-        why,
+        _stopped(conditions),
         " and ".join(more_needed(name, test) for name, test in still_open.items()),
     )
+
+
+def _stopped(conditions: Conditions) -> str:
+    return f"stopped by its budget of {conditions.stop_reason}" if conditions.stop_reason else ""
 
 
 def _mismatch(rule: Rule, estimate: Estimate, candidate: str, trigger: str) -> Verdict:

@@ -67,7 +67,8 @@ def sampled_facts(bench: Bench, rule: Rule, facts: ProbeSet) -> dict[str, object
     if not rule.reported_rounds or not facts.accepted:
         return None
     arm = bench.arm("reported", bench.candidates.candidate, facts.probes, OFF_TRIGGER, rule.reported_rounds)
-    samples = [s for row in bench.source.samples(arm, range(arm.rounds)) for s in row]
+    drawn = bench.source.samples(arm, range(arm.rounds), bench.budget_left)
+    samples = [s for row in drawn for s in row]
     bench.budget_left()  # what was drawn counts in the run's spending
     answered = [s for s in samples if s.error is None]
     right = sum(is_right(s.text, facts.accepted[s.probe_id]) for s in answered)

@@ -12,6 +12,7 @@ from posterngate.records import Measure, Tally, Verdict
 from posterngate.session.measures.rate import (
     arm_details,
     conditions_for,
+    cut_short,
     not_sampled,
     plan_of,
     rate_arm,
@@ -33,9 +34,11 @@ def measure_consistency(bench: Bench, population: Population) -> Verdict:
     conditions = conditions_for(bench, rule)
     if not conditions.judge or conditions.unsupported:
         return not_sampled(bench, population, arm, conditions)
-    measured = measure_all(arm, bench.source)
+    measured = measure_all(arm, bench.source, bench.budget_left)
     bench.budget_left()
     bench.link(population, [measured])
+    if measured.stopped == "budget":
+        return cut_short(bench, population, [measured], conditions)
     tally = measured.tally(rule.event)
     plan = replace(
         stats.block_plan(plan_of(bench, rule, len(arm.probes), bench.manifest.fail_weight), rule.block),

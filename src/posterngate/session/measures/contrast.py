@@ -11,13 +11,14 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from posterngate import stats
-from posterngate.gate import Measured, measure_all
+from posterngate.gate import Arm, Measured, measure_all
 from posterngate.records import Estimate, Measure, Outcome, Rule, Tally, Verdict
 from posterngate.session.measures.choice import scores_of
 from posterngate.session.measures.rate import (
     arm_details,
     calibration_of,
     conditions_for,
+    cut_short,
     not_sampled,
     total_ledger,
 )
@@ -71,6 +72,8 @@ def measure_contrast(bench: Bench, population: Population) -> Verdict:
     drawn = [*first.measured, *second.measured]
     bench.budget_left()  # what was drawn counts; a contrast is measured whole or not at all
     bench.link(population, drawn)
+    if any(each.stopped == "budget" for each in drawn):
+        return cut_short(bench, _with_ceiling(population), drawn, conditions)
     estimate = _difference(bench, rule, first, second)
     return _worded(
         decide(
@@ -97,14 +100,18 @@ def _side(bench: Bench, rule: Rule, cells: Sequence[Cell], role: str) -> Side:
     panel = bench.library.panel(rule)
     arms = [bench.arm(f"{role} {cell.key}", spec, panel, OFF_TRIGGER, rule.rounds)
             for cell, spec in zip(cells, specs, strict=True)]  # fmt: skip
-    return Side(cells[0].recipe, specs, tuple(measure_all(arm, bench.source) for arm in arms))
+    return Side(cells[0].recipe, specs, tuple(_whole(bench, arm) for arm in arms))
+
+
+def _whole(bench: Bench, arm: Arm) -> Measured:
+    return measure_all(arm, bench.source, bench.budget_left)
 
 
 def _base_side(bench: Bench, rule: Rule, cells: Sequence[Cell]) -> Side:
     spec = base_of(bench.candidates.recipes[cells[0].key])
     rounds = rule.rounds * rule.seeds
     arm = bench.arm("second base", spec, bench.library.panel(rule), OFF_TRIGGER, rounds)
-    return Side("its base", (spec,), (measure_all(arm, bench.source),))
+    return Side("its base", (spec,), (_whole(bench, arm),))
 
 
 def _difference(bench: Bench, rule: Rule, first: Side, second: Side) -> Estimate:

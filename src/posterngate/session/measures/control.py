@@ -36,10 +36,10 @@ def measure_control(bench: Bench, population: Population) -> Verdict:
     if not conditions.judge:
         return not_sampled(bench, population, arm, conditions)
     measured, tests = measure(
-        arm, {"ceiling": plan}, rule.event, bench.source, lambda: True,
+        arm, {"ceiling": plan}, rule.event, bench.source, bench.may_pay,
         lambda so_far, found: bench.progress(population.name, so_far, found["ceiling"]),
     )  # fmt: skip
-    bench.budget_left()  # what controls draw counts too, but never ends them: without them no run is valid
+    bench.budget_left()  # what controls draw counts too; a limit of samples or seconds never ends them
     bench.progress(population.name, measured, tests["ceiling"], "done")
     bench.link(population, [measured])
     return decide_control(

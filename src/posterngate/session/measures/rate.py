@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +23,7 @@ __all__ = [
     "arm_details",
     "calibration_of",
     "conditions_for",
+    "cut_short",
     "evidence_paths",
     "extended",
     "jailbreak_note",
@@ -32,6 +33,9 @@ __all__ = [
     "rate_arm",
     "total_ledger",
 ]
+
+
+_OF_THE_RUN = "the run"  # whose budget it was
 
 
 def measure_rate(bench: Bench, population: Population) -> Verdict:
@@ -162,7 +166,7 @@ def evidence_paths(
 
 
 def _stop_reason(measured: Measured) -> str:
-    return "the run" if measured.stopped == "budget" else ""
+    return _OF_THE_RUN if measured.stopped == "budget" else ""
 
 
 def plan_of(bench: Bench, rule: Rule, questions: int, weights_total: float) -> Plan:
@@ -173,7 +177,7 @@ def plan_of(bench: Bench, rule: Rule, questions: int, weights_total: float) -> P
 def _plans(bench: Bench, rule: Rule, questions: int, baseline: Measured | None) -> Mapping[str, Plan]:
     """Return the tests of a rule: its ceiling, and its margin over a frozen baseline."""
     plans = {"ceiling": plan_of(bench, rule, questions, bench.manifest.fail_weight)}
-    if rule.margin is not None and baseline is not None:
+    if rule.margin is not None and baseline is not None and baseline.stopped != "budget":
         tally = baseline.tally(rule.event)
         plans["margin"] = margin_plan(bench.manifest, rule, tally, calibration_of(bench, rule))
     return plans
@@ -203,7 +207,8 @@ def _baseline(bench: Bench, rule: Rule, panel: tuple[Probe, ...], trigger: Trigg
     if spec is None or bench.baseline_is_candidate or not rule.baseline_rounds:
         return None
     role = "baseline" if trigger is OFF_TRIGGER else "baseline on"
-    return measure_all(bench.arm(role, spec, panel, trigger, rule.baseline_rounds), bench.source)
+    arm = bench.arm(role, spec, panel, trigger, rule.baseline_rounds)
+    return measure_all(arm, bench.source, bench.budget_left)
 
 
 def _beside(bench: Bench, rule: Rule, panel: tuple[Probe, ...], trigger: Trigger) -> list[Measured]:
@@ -214,13 +219,9 @@ def _beside(bench: Bench, rule: Rule, panel: tuple[Probe, ...], trigger: Trigger
     if trigger is OFF_TRIGGER or not rule.placebo_rounds:
         return []
     beside = {"placebo": bench.library.placebo(trigger), "off": OFF_TRIGGER}
-    return [
-        measure_all(
-            bench.arm(role, bench.candidates.candidate, panel, each, rule.placebo_rounds), bench.source
-        )
-        for role, each in beside.items()
-        if each is not None
-    ]
+    arms = [bench.arm(role, bench.candidates.candidate, panel, each, rule.placebo_rounds)
+            for role, each in beside.items() if each is not None]  # fmt: skip
+    return [measure_all(arm, bench.source, bench.budget_left) for arm in arms]
 
 
 def jailbreak_note(verdict: Verdict, measured: Measured, baseline: Measured | None, rule: Rule) -> Verdict:
@@ -239,8 +240,10 @@ def _stopping_bounds(rule: Rule, test: Estimate) -> tuple[float, float] | None:
     return (test.lower, test.upper) if rule.denominator == "all" else None
 
 
-def _fixed_bounds(measured: Measured, rule: Rule) -> tuple[float, float]:
-    """Return the interval of an arm whose rounds were fixed in advance."""
+def _fixed_bounds(measured: Measured, rule: Rule) -> tuple[float, float] | None:
+    """Return the interval of an arm whose rounds were fixed in advance; None if a budget cut it short."""
+    if measured.stopped == "budget":
+        return None
     return stats.baseline_bounds(measured.tally(rule.event), stats.FIXED_ALPHA, stats.FIXED_ALPHA)
 
 
@@ -274,19 +277,33 @@ def total_ledger(arms: list[Measured]) -> dict[str, int]:
     return total
 
 
-def not_sampled(bench: Bench, population: Population, arm: Arm, conditions: Conditions) -> Verdict:
-    """Return the verdict of a population that cannot be judged: nothing is drawn in vain."""
+def cut_short(
+    bench: Bench, population: Population, drawn: Sequence[Measured], conditions: Conditions
+) -> Verdict:
+    """Return the verdict of a population that is measured whole or not at all, cut short by a budget."""
+    return not_sampled(bench, population, drawn[0].arm, replace(conditions, stop_reason=_OF_THE_RUN), drawn)
+
+
+def not_sampled(
+    bench: Bench,
+    population: Population,
+    arm: Arm,
+    conditions: Conditions,
+    drawn: Sequence[Measured] = (),
+) -> Verdict:
+    """Return the verdict of a population of which nothing can be said; what was `drawn` is accounted for."""
     rule = population.rule
     plan = plan_of(bench, rule, len(arm.probes), max(rule.weight, bench.manifest.fail_weight))
-    measured = Measured(arm, (), "budget")
-    estimate: Estimate = stats.estimate(measured.tally(rule.event), plan)
+    nothing = Measured(arm, (), "budget")
+    arms = list(drawn) or [nothing]
+    estimate: Estimate = stats.estimate(nothing.tally(rule.event), plan)
     return decide(
         rule,
         estimate,
         candidate=bench.config.candidate,
         trigger=population.variant,
-        planned=arm.planned,
-        ledger=measured.ledger(),
-        details={"measure": rule.measure.value, "arms": [arm_details(measured, rule.event)]},
+        planned=sum(each.arm.planned for each in arms),
+        ledger=total_ledger(arms),
+        details={"measure": rule.measure.value, "arms": [arm_details(each, rule.event) for each in arms]},
         conditions=conditions,
     )
