@@ -57,6 +57,15 @@ def broken_links() -> list[str]:
     return found
 
 
+def unlisted() -> list[str]:
+    """Return pages that the documentation's first page does not lead to: nobody would find them."""
+    first = ROOT / "docs" / "index.md"
+    targets = _LINK.findall(first.read_text(encoding="utf-8")) if first.exists() else []
+    listed = {(first.parent / target).resolve() for target in targets} | {first}
+    below = [page for page in pages() if page.is_relative_to(first.parent) and page not in listed]
+    return [f"docs/index.md has no link to {page.relative_to(first.parent)}" for page in below]
+
+
 def unmentioned() -> list[str]:
     """Return options, commands, rules, profiles, judges, candidates and policy keys that no page mentions."""
     text = "\n".join(page.read_text(encoding="utf-8") for page in pages())
@@ -167,7 +176,7 @@ def _subparser(parser: argparse.ArgumentParser, name: str) -> argparse.ArgumentP
     return chosen
 
 
-CHECKS: tuple[Callable[[], list[str]], ...] = (broken_links, unmentioned, stale)
+CHECKS: tuple[Callable[[], list[str]], ...] = (broken_links, unlisted, unmentioned, stale)
 
 
 def main(arguments: list[str]) -> int:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import json
 import os
+import re
+import shlex
 import shutil
 import sqlite3
 from pathlib import Path
@@ -133,3 +135,19 @@ def test_no_signature_is_unsigned(gated: Gated, words: dict[str, str], tmp_path:
     envelope = json.loads((gated.root / "verdict.sig").read_text())
     (tmp_path / "bare.sig").write_text(json.dumps({**envelope, "signatures": []}))
     assert "REFUSED unsigned" in refused(gated, {**words, "": str(tmp_path / "bare.sig")}, 10)
+
+
+def test_the_commands_of_the_page_run(gated: Gated) -> None:
+    """Those of docs/how-to/sign-and-verify.md for a key of one's own, with this project's places and profile."""
+    page = (Path(__file__).parents[2] / "docs/how-to/sign-and-verify.md").read_text(encoding="utf-8")
+    blocks = "".join(re.findall(r"^```sh\n(.*?)^```", page, re.MULTILINE | re.DOTALL))
+    places = {"/models/base": "model", "/models/my-adapter": "adapter"}
+    more = {"sign": ["--store", "store.sqlite"], "verify": ["--profile", "pr"]}
+    said = {}
+    for line in blocks.splitlines():
+        _, command, *options = [places.get(word, word) for word in shlex.split(line)]
+        elsewhere = {"--keyless", "--certificate-identity", "--candidate"} & set(options)
+        if command in ("keygen", "sign", "verify") and not elsewhere:
+            said[command] = gated.cli(command, *options, *more.get(command, []))
+    assert list(said) == ["keygen", "sign", "verify"]
+    assert "VERIFIED PASS" in said["verify"]

@@ -12,11 +12,13 @@ import pytest
 import yaml
 
 from posterngate.cli import COMMANDS, _parser
+from posterngate.errors import SpecError
 from posterngate.plugin.options import OPTIONS
 from posterngate.spec.probes import load_probe_set
 from posterngate.spec.recipes import load_recipe
 from posterngate.spec.thresholds import load_manifest, profile_names
 from posterngate.spec.trigger_files import load_triggers
+from posterngate.spec.waivers import load_waivers
 from posterngate.spec.yaml_source import parse
 
 REPO = Path(__file__).resolve().parents[2]
@@ -55,6 +57,10 @@ def test_the_checks_find_what_is_wrong(tmp_path: Path, monkeypatch: pytest.Monke
     assert CHECKER.broken_links() == ["README.md: link to nowhere.md leads nowhere"]
     assert "--gate-candidate is mentioned on no page" in CHECKER.unmentioned()
     assert len(CHECKER.stale()) == 2
+    (tmp_path / "docs" / "index.md").write_text("[one](one.md)\n")
+    for name in ("one", "two"):
+        (tmp_path / "docs" / f"{name}.md").touch()
+    assert CHECKER.unlisted() == ["docs/index.md has no link to two.md"]
     assert CHECKER.main([]) == 1
     CHECKER.main(["--write"])
     assert CHECKER.stale() == []
@@ -116,6 +122,56 @@ def test_a_shell_block_uses_commands_and_options_that_exist(text: str) -> None:
                 _parser(words[1:]).parse_args(words[1:])
         else:
             assert words[0] in ("pytest", "pip", "vllm", "export"), line
+
+
+def _indented() -> list[object]:
+    """One case per command that stands indented on a page, as the pages of measured figures give theirs."""
+    found = []
+    for page in CHECKER.pages():
+        text = page.read_text(encoding="utf-8").replace(" \\\n", " ")
+        lines = re.findall(r"^    ((?:python|pytest|posterngate|make) .*)$", text, re.MULTILINE)
+        found += [pytest.param(line, id=f"{page.name}-{line[:40]}") for line in lines]
+    return found
+
+
+@pytest.mark.parametrize("line", _indented())
+def test_a_command_that_measured_something_still_exists(line: str) -> None:
+    """Scripts and test files are there, targets of make are defined, options of commands parse."""
+    for command in line.split("&&"):
+        words = shlex.split(command, comments=True)
+        if words[0] == "posterngate":
+            _parser(words[1:]).parse_args(words[1:])
+        elif words[0] == "make":
+            makefile = (REPO / "Makefile").read_text(encoding="utf-8")
+            assert all(f"\n{target}:" in makefile for target in words[1:])
+        else:
+            paths = [word for word in words[1:] if "/" in word and not word.startswith("-")]
+            files = [path for path in paths if path.startswith(("benchmarks/", "tests/", "safety_tests"))]
+            assert files
+            assert all((REPO / path).exists() for path in files)
+
+
+def test_the_messages_that_a_page_shows_are_the_real_ones(tmp_path: Path) -> None:
+    """How a mistake in a probe set is reported."""
+    shown = next(text for place, text in CHECKER.blocks("text") if "write-a-probe-set" in place)
+    good = next(text for place, text in CHECKER.blocks("yaml") if "write-a-probe-set" in place)
+    path = tmp_path / "my.yaml"
+    first = good.index("dimension: harm")
+    for wrong in (good[:first] + "dimension: pain" + good[first + 15 :], good.replace("title:", "titel:", 1)):
+        path.write_text(wrong)
+        with pytest.raises(SpecError) as error:
+            load_probe_set(path)
+        said = str(error.value).replace(str(path), "my.yaml")
+        pattern = [re.escape(line).replace(re.escape("..."), ".*") for line in shown.splitlines()]
+        assert any(re.fullmatch(line, said) for line in pattern), said
+
+
+def test_the_waiver_that_a_page_shows_is_read(tmp_path: Path) -> None:
+    """With digests in place of the marks."""
+    shown = next(text for place, text in CHECKER.blocks("text") if "reference/thresholds" in place)
+    path = tmp_path / "waivers.yaml"
+    path.write_text(shown.replace("<64 hex digits>", "ab" * 32))
+    assert [waiver.approver for waiver in load_waivers(path)] == ["R. Owner"]
 
 
 def test_every_command_in_running_text_exists() -> None:

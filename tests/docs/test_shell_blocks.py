@@ -36,11 +36,11 @@ ELSEWHERE = {
     "calibrate": "asks a judge's model; tests/cli/test_calibrate.py runs it over a scripted one",
     "train": "needs torch and minutes; tests/train runs it",
     "sweep": "needs torch and minutes; tests/train runs it",
-    "hunt": "needs a model; its own tests run it",
+    "hunt": "needs a model; tests/session/test_hunting.py runs it over a scripted one",
     "models": "fetches a model; tests/cli runs it over a stand-in",
-    "sign": "its own tests run it",
-    "verify": "its own tests run it",
-    "waive": "its own tests run it",
+    "sign": "needs a run that passed; tests/attest/test_end_to_end.py runs the page's commands",
+    "verify": "needs a run that passed; tests/attest/test_end_to_end.py runs the page's commands",
+    "waive": "needs a run that failed; tests/attest/test_waived.py runs it",
 }
 """Commands whose blocks are not run here, and where they are."""
 QUESTIONS = "- id: a\n  paraphrases: ['One question?', 'Another question?']\n"
