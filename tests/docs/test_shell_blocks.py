@@ -49,6 +49,7 @@ HIT = {
     "detector": "d",
     "probe": "p",
 }
+FLEET = "schema: 1\nmodels:\n  my-fine-tune: {prompt_price: 0.5, completion_price: 1.5}\n"
 RESULTS = {"results": {"results": [{"prompt": {"raw": "A question?", "label": "l"}}]}}
 
 
@@ -105,6 +106,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (root / "questions.yaml").write_text(QUESTIONS)
     (root / "garak.hitlog.jsonl").write_text(json.dumps(HIT) + "\n")
     (root / "results.json").write_text(json.dumps(RESULTS))
+    (root / "fleet.yaml").write_text(FLEET)
     who = ["-c", "user.name=x", "-c", "user.email=x@example.org"]
     for git in (
         ["init", "-q"],
