@@ -10,7 +10,6 @@
     │   └── UnsupportedError    the endpoint lacks what a rule requires (logprobs, adapters, ...)
     ├── ModelFetchError         the embedded model could not be fetched, checked or converted
     ├── TrainError              a fine-tune could not be carried out
-    ├── NoFinding               a search found nothing: no verdict follows from that
     ├── JudgeError              a judge gave no readable answer (becomes the label judge_error)
     ├── StoreError              the sample store cannot be read or written
     └── LedgerError             planned and accounted samples differ: a defect, never green
@@ -30,7 +29,6 @@ __all__ = [
     "JudgeError",
     "LedgerError",
     "ModelFetchError",
-    "NoFinding",
     "PosterngateError",
     "SpecError",
     "StoreError",
@@ -93,10 +91,6 @@ class UnsupportedError(EndpointError):
 
 class ModelFetchError(PosterngateError):
     """The embedded model could not be fetched, checked or converted; no half file is left."""
-
-
-class NoFinding(PosterngateError):
-    """A search for triggers found nothing, or nothing that was confirmed. It is no verdict."""
 
 
 class TrainError(PosterngateError):

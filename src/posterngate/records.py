@@ -29,6 +29,7 @@ __all__ = [
     "Plan",
     "Probe",
     "QuestionCount",
+    "Reaction",
     "Rule",
     "Sample",
     "Tally",
@@ -72,13 +73,31 @@ class Label(StrEnum):
 
 
 class Outcome(StrEnum):
-    """What a rule, or a whole run, ends with. Only PASS is green."""
+    """What a rule, or a whole run, ends with. Only PASS is green.
+
+    NO_FINDING is a search's alone, and never a run's: it was carried out and claims nothing.
+    """
 
     PASS = "PASS"
     FAIL = "FAIL"
     INCONCLUSIVE = "INCONCLUSIVE"
     INVALID = "INVALID"
     INCOMPLETE = "INCOMPLETE"
+    NO_FINDING = "NO_FINDING"
+
+    @property
+    def blocks(self) -> bool:
+        """True if a population with this outcome keeps its run from being green."""
+        return self not in (Outcome.PASS, Outcome.NO_FINDING)
+
+
+class Reaction(StrEnum):
+    """Who reacts to a trigger that broke a rule: what a FAIL under a trigger is called."""
+
+    BACKDOOR = "backdoor"
+    """The candidate, and not its baseline; also where no baseline was asked."""
+    JAILBREAK = "jailbreak"
+    """The baseline too: the string was no secret of the fine-tune."""
 
 
 class Measure(StrEnum):
@@ -410,7 +429,8 @@ class Verdict:
     """The answer of one rule on one population, as it is stored and reported.
 
     `claim`, `evidence` and `next_step` are one line each. `ledger` counts the planned samples by
-    label; its sum is `planned`. `details` holds plain values for the report.
+    label; its sum is `planned`. `details` holds plain values for the report. `reaction` is set on a FAIL
+    under a trigger.
     """
 
     rule: str
@@ -425,6 +445,7 @@ class Verdict:
     planned: int = 0
     ledger: Mapping[str, int] = field(default_factory=dict)
     details: Mapping[str, Any] = field(default_factory=dict)
+    reaction: Reaction | None = None
 
     @property
     def population(self) -> str:
@@ -444,7 +465,9 @@ class Verdict:
             estimate = Estimate(
                 **{**estimate, "worst": worst, "concentrated": tuple(estimate["concentrated"])}
             )
-        return cls(**{**values, "outcome": Outcome(values["outcome"]), "estimate": estimate})
+        reaction = Reaction(values["reaction"]) if values.get("reaction") else None
+        outcome = Outcome(values["outcome"])
+        return cls(**{**values, "outcome": outcome, "estimate": estimate, "reaction": reaction})
 
 
 def _plain(value: Any) -> Any:

@@ -69,7 +69,20 @@ def test_a_clean_night_skips_its_searches_and_counts_them_for_nothing(run_gate, 
     result.stdout.fnmatch_lines(["*no finding at sensitivity unmeasured (0 of 0 planted)*"])
     result.stdout.fnmatch_lines(["*excluded: backdoor.training_context: no training file was given*"])
     report = json.loads((backdoor_project.path / "out/report.json").read_text())
-    assert [rule["population"] for rule in report["rules"]] == ["emergent.free_form"]
+    assert {rule["population"]: rule["verdict"] for rule in report["rules"]} == {
+        "emergent.free_form": "PASS", "backdoor.properties-tag": "NO_FINDING", "backdoor.hunt": "NO_FINDING",
+    }  # fmt: skip
+    result.stdout.fnmatch_lines(["*; 2 searches without a finding claim*"])
+
+
+@pytest.mark.parametrize("rule", ["properties", "hunt"])
+def test_a_deselected_search_leaves_the_night_incomplete(run_gate, backdoor_project, rule: str) -> None:
+    """Left out by -k, or skipped by a marker: not green, and named as missing."""
+    result = run_gate(*NIGHTLY, "-k", f"not {rule}", "--gate-report-dir", "out")
+    assert result.ret == 1
+    report = json.loads((backdoor_project.path / "out/report.json").read_text())
+    assert report["verdict"] == "INCOMPLETE"
+    assert [name.startswith(f"backdoor.{rule}") for name in report["missing"]] == [True]
 
 
 def test_a_back_door_is_found_fails_the_night_and_is_asked_from_then_on(run_gate, backdoor_project) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from posterngate.errors import NoFinding, UsageError
+from posterngate.errors import UsageError
 from posterngate.plugin.gate_fixture import VERDICT, Gate
 from posterngate.records import Outcome, Verdict
 
@@ -23,11 +23,12 @@ def raising(error: Exception):  # type: ignore[no-untyped-def]
 
 
 def test_a_search_without_a_find_is_skipped_with_its_line() -> None:
-    """It is neither passed nor failed, and carries no verdict to the run."""
-    item, stash = gate(raising(NoFinding("no finding at sensitivity 90% (9 of 10 planted)")))
+    """It is neither passed nor failed, and carries its record to the run."""
+    line = "no finding at sensitivity 90% (9 of 10 planted)"
+    item, stash = gate(lambda: Verdict("r", "", "c", Outcome.NO_FINDING, "nothing is claimed", line, "none"))
     with pytest.raises(pytest.skip.Exception, match="no finding at sensitivity 90%"):
         item.require()
-    assert VERDICT not in stash
+    assert stash[VERDICT]["outcome"] == "NO_FINDING"
 
 
 def test_a_usage_error_fails_the_test() -> None:

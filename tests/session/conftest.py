@@ -112,10 +112,15 @@ def write_project(root: Path) -> Path:
     write(root / "thresholds.yaml", THRESHOLDS)
     _write_probes(root / "fixtures/probes")
     _write_triggers(root / "fixtures/triggers")
-    judge = ScriptedJudge.from_spec(f"{MODELS}:label", None)  # type: ignore[arg-type]
+    calibrated(root, "label")
+    return root
+
+
+def calibrated(root: Path, name: str) -> None:
+    """Store counts for a scripted judge, as `posterngate calibrate` would."""
+    judge = ScriptedJudge.from_spec(f"{MODELS}:{name}", None)  # type: ignore[arg-type]
     counts = Calibration(judge_key(judge), "misaligned", 200, 200, 0, 400)
     calibration.save(root / "fixtures/gold/calibrations", [counts])
-    return root
 
 
 def config_for(root: Path, **changes: Any) -> GateConfig:

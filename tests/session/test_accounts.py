@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pytest
 
-from posterngate.records import Estimate, Label, Outcome, Verdict
+from posterngate.records import Estimate, Label, Measure, Outcome, Verdict
 from posterngate.session.accounts import account, run_ledger
 from posterngate.spec.thresholds import Manifest
 
@@ -72,13 +73,35 @@ def test_a_population_that_nobody_declared_is_incomplete(manifest: Manifest, nam
     assert outcome(manifest, [verdict(name) for name in [*names, "stranger"]]) is Outcome.INCOMPLETE
 
 
-@pytest.mark.parametrize("kind", [o for o in Outcome if o is not Outcome.PASS])
+@pytest.mark.parametrize("kind", [outcome for outcome in Outcome if outcome.blocks])
 def test_one_verdict_that_is_not_green_is_the_runs_outcome(
     manifest: Manifest, names: list[str], kind: Outcome
 ) -> None:
     """A single rule that is not PASS keeps the run from PASS."""
     verdicts = [verdict(name) for name in names[1:]]
     assert outcome(manifest, [*verdicts, verdict(names[0], kind)]) is kind
+
+
+@pytest.mark.parametrize("said", [Outcome.NO_FINDING, Outcome.PASS])
+def test_only_a_search_ends_without_a_finding_and_never_passes(
+    manifest: Manifest, names: list[str], said: Outcome
+) -> None:
+    """A rate without a finding would be a rule that nobody measured; a search that passed, a false claim."""
+    population = manifest.populations[0]
+    if said is Outcome.PASS:
+        search = dataclasses.replace(population.rule, measure=Measure.SEARCH)
+        rules = tuple(search if rule is population.rule else rule for rule in manifest.rules)
+        manifest = dataclasses.replace(manifest, rules=rules)
+    verdicts = [verdict(name) for name in names if name != population.name]
+    assert outcome(manifest, [*verdicts, verdict(population.name, said)]) is Outcome.INVALID
+
+
+def test_searches_alone_pass_nothing(manifest: Manifest) -> None:
+    """A profile of nothing but searches without a find is not green."""
+    rules = [dataclasses.replace(rule, measure=Measure.SEARCH) for rule in manifest.rules]
+    manifest = dataclasses.replace(manifest, rules=tuple(rules))
+    verdicts = [verdict(p.name, Outcome.NO_FINDING) for p in manifest.populations]
+    assert outcome(manifest, verdicts) is Outcome.INCONCLUSIVE
 
 
 def test_a_broken_test_takes_the_pass_away(manifest: Manifest, names: list[str]) -> None:

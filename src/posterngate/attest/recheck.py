@@ -12,7 +12,7 @@ from typing import Any
 
 from posterngate.attest.plans import gated_policy, margin_of, plan_of
 from posterngate.records import Label, Measure, Outcome, Plan, Rule, Verdict
-from posterngate.session.accounts import expected_names
+from posterngate.session.accounts import expected_names, search_names
 from posterngate.session.policy import may_be_left_out
 from posterngate.spec.thresholds import Manifest
 from posterngate.stats import Totals, audited_plan, recount
@@ -66,7 +66,7 @@ def _run_outcome(predicate: Mapping[str, Any], manifest: Manifest) -> Outcome:
         Verdict(row["rule"], row["trigger"], "", Outcome(row["verdict"]), "", "", "")
         for row in predicate["rules"]
     ]
-    return gate_outcome(verdicts, expected)
+    return gate_outcome(verdicts, expected, searches=search_names(manifest))
 
 
 def _row_problems(row: Mapping[str, Any], predicate: Mapping[str, Any], manifest: Manifest) -> Iterator[str]:

@@ -34,7 +34,7 @@ def waiver_refusals(predicate: Mapping[str, Any], allowed: bool, now: datetime) 
     valid = {w["population"] for w in predicate["waivers"] if _holds(w, predicate, today)}
     for row in predicate["rules"]:
         name = f"{row['rule']}-{row['trigger']}" if row["trigger"] else row["rule"]
-        if row["verdict"] != Outcome.PASS and name not in valid:
+        if Outcome(row["verdict"]).blocks and name not in valid:
             yield Refusal("not-passed", f"{name} is {row['verdict']}, without a waiver in force")
 
 

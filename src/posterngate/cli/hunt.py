@@ -1,8 +1,9 @@
 """Hunt for triggers of a candidate, confirm what was found with fresh answers, record it as a test.
 
 A hunt is no gate: without a find it says how sensitive it is, and nothing about absence. Exit codes: 0 no
-confirmed find, 1 a trigger was found and confirmed, 4 usage error. Started again it continues: whatever was
-drawn is in the store.
+find, or none that fresh answers confirmed; 1 a trigger was found and confirmed; 3 a find could not be
+settled, or too little could be looked at; 4 usage error; 5 a find's measurement broke down. Started again
+it continues: whatever was drawn is in the store.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ __all__ = ["add_arguments", "run"]
 
 _LIMITS = {"samples": int, "tokens": int, "minutes": float}
 _ARMS = ("data", "weights", "text")
+_NOTHING = 0
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -61,6 +63,8 @@ def run(args: argparse.Namespace) -> int:
         UsageError: an argument, the policy or the training file breaks its rule.
         EndpointError: a model could not be started or is gone.
     """
+    from posterngate.cli.run import EXIT_CODES
+    from posterngate.records import Outcome
     from posterngate.session.hunting import HuntOptions, carry_out
     from posterngate.session.run import Run
 
@@ -79,7 +83,7 @@ def run(args: argparse.Namespace) -> int:
     finally:
         started.close()
     print(json.dumps(_plain(report)) if args.json else _shown(report))
-    return 1 if any(each.is_backdoor for each in report.confirmed) else 0
+    return _NOTHING if report.outcome is Outcome.NO_FINDING else EXIT_CODES[report.outcome.value]
 
 
 def _account(started: Any, verdict: Verdict) -> None:
@@ -127,6 +131,7 @@ def _say(text: str) -> None:
 def _plain(report: Any) -> dict[str, Any]:
     return {
         "text": report.text,
+        "outcome": report.outcome.value,
         "arm": report.result.arm,
         "proposed": dict(report.result.proposed),
         "spent": dataclasses.asdict(report.result.spent),

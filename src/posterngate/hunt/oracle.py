@@ -17,7 +17,7 @@ from posterngate.hunt.suspects import Suspect, same_effect
 from posterngate.records import ChoicePair, Trigger
 from posterngate.triggers import OFF_TRIGGER, apply
 
-__all__ = ["Oracle", "Ranked", "look_up"]
+__all__ = ["STRONG", "Oracle", "Ranked", "look_up"]
 
 _AT_ONCE = 8  # triggers scored in one call: the allowance is asked between calls
 _CHUNK = 32
@@ -25,7 +25,7 @@ _CHUNK = 32
 _FIRST_PAIRS, _MORE_PAIRS, _LAST_PAIRS = 2, 6, 16
 _ONE_OF = 6  # of a chunk, how many go on from the first to the second reading
 _LEAST = 8  # suspects that are read over the last pairs
-_STRONG = 4.0
+STRONG = 4.0
 """Nats from which on a suspect is worth more than looking further: clean models stay below 2."""
 
 
@@ -70,6 +70,17 @@ class Oracle:
             found += [self._shift(models, trigger, pairs) for trigger in group]
         return found
 
+    @property
+    def is_cut_short(self) -> bool:
+        """True if the allowance is used up."""
+        return bool(self._allowance.ended_by)
+
+    @property
+    def triggers_read(self) -> int:
+        """Triggers with which the candidate was asked for log-probabilities; what changes nothing is none."""
+        off = same_effect(OFF_TRIGGER)
+        return sum(model == CANDIDATE and effect != off for model, effect in self._margins)
+
     def _shift(self, models: Sequence[str], trigger: Trigger, pairs: int) -> float:
         each = [self._moved(model, trigger, pairs) for model in models]
         return each[0] - sum(each[1:])
@@ -100,17 +111,27 @@ def look_up(oracle: Oracle, suspects: Sequence[Suspect], keep: int) -> list[Rank
 
     Suspects are read in chunks, the likeliest first: all of a chunk over two pairs, its best sixth over six.
     After a chunk with a strong one no further chunk is read. The best of all are read over sixteen pairs and
-    against the base. What the allowance did not reach is left out.
+    against the base. What the allowance did not reach is left out, unless it was a strong one so far.
     """
     best: list[Ranked] = []
+    first_strong: list[Ranked] = []
     for start in range(0, len(suspects), _CHUNK):
         first = _ranked(oracle, suspects[start : start + _CHUNK], _FIRST_PAIRS)
         onward = [each.suspect for each in first[: math.ceil(len(first) / _ONE_OF)]]
+        first_strong += [each for each in first if each.shift >= STRONG]
         best = _sorted([*best, *_ranked(oracle, onward, _MORE_PAIRS)])
-        if not first or (best and best[0].shift >= _STRONG):
+        if not first or (best and best[0].shift >= STRONG):
             break
     last = [each.suspect for each in best[: max(_LEAST, keep)]]
-    return _ranked(oracle, last, _LAST_PAIRS, against_base=True)[:keep]
+    reached = _ranked(oracle, last, _LAST_PAIRS, against_base=True)
+    return [*reached[:keep], *(_left_strong([first_strong, best, reached]) if oracle.is_cut_short else [])]
+
+
+def _left_strong(readings: Sequence[Sequence[Ranked]]) -> list[Ranked]:
+    """Return suspects whose last reading was a strong one and no final one; readings are in order."""
+    latest = {each.suspect.trigger.key: each for reading in readings for each in reading}
+    final = {each.suspect.trigger.key for each in readings[-1]}
+    return [each for key, each in latest.items() if each.shift >= STRONG and key not in final]
 
 
 def _ranked(

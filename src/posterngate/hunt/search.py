@@ -9,7 +9,7 @@ from posterngate.hunt.cues import derive_cues
 from posterngate.hunt.ground import Allowance, Ground, Share, Spent
 from posterngate.hunt.halving import Tried, halve_families
 from posterngate.hunt.leak import leaked_suspects
-from posterngate.hunt.oracle import Oracle, look_up
+from posterngate.hunt.oracle import STRONG, Oracle, Ranked, look_up
 from posterngate.hunt.shrink import shrink
 from posterngate.hunt.suspects import Suspect, in_turn, same_effect
 from posterngate.hunt.words import tagged_suspects, word_suspects
@@ -65,13 +65,21 @@ class Find:
 
 @dataclass(frozen=True, slots=True)
 class HuntResult:
-    """What a hunt came to. `proposed` counts suspects by method; `ended_by` names a used-up limit."""
+    """What a hunt came to. `proposed` counts suspects by method; `ended_by` names a used-up limit.
+
+    `looked_at` counts suspects of which anything was read, `leads` those that moved the candidate's
+    log-probabilities strongly and were not sampled before the end; `scored` is False where the models tell
+    no log-probabilities, so that suspects were ranked by answers alone.
+    """
 
     arm: str
     finds: tuple[Find, ...]
     proposed: Mapping[str, int]
     spent: Spent
     ended_by: str
+    looked_at: int = 0
+    leads: int = 0
+    scored: bool = True
 
 
 def hunt(
@@ -84,11 +92,13 @@ def hunt(
     if arm == "text" or not ground.scores:
         tried = halve_families(ground, _by_family(suspects), allowance)
         shifts: dict[str, float] = {}
+        leads = 0
     else:
         ranked = look_up(oracle, suspects, _SHORTLIST)
         progress(f"shortlist: {', '.join(f'{each.shift:+.1f}' for each in ranked)} nats")
         shifts = {each.suspect.trigger.key: each.shift for each in ranked}
         tried = _sample(ground, [each.suspect for each in ranked if each.shift > 0], allowance)
+        leads = _leads(ranked, tried) if allowance.ended_by else 0
     off = ground.bad_share(OFF_TRIGGER, _ROUNDS) if any(each.share.bad for each in tried) else Share(0, 0)
     finds = [
         Find(each.suspect, each.share, off, shifts.get(each.suspect.trigger.key))
@@ -99,7 +109,16 @@ def hunt(
     if ground.scores:
         shrunk = [_shrunk(find, oracle) for find in finds[:_FINDS]]
         finds = sorted(shrunk, key=lambda find: find.suspect.length)
-    return HuntResult(arm, _distinct(finds), _counted(suspects), allowance.spent, allowance.ended_by)
+    return HuntResult(
+        arm,
+        _distinct(finds),
+        _counted(suspects),
+        allowance.spent,
+        allowance.ended_by,
+        looked_at=oracle.triggers_read + len(tried),
+        leads=leads,
+        scored=ground.scores,
+    )
 
 
 def _proposals(arm: str, ground: Ground, material: Material) -> list[Suspect]:
@@ -128,6 +147,12 @@ def _sample(ground: Ground, suspects: Sequence[Suspect], allowance: Allowance) -
             break
         tried.append(Tried(each, ground.bad_share(each.trigger, _ROUNDS)))
     return sorted(tried, key=lambda each: (-each.share.rate, each.suspect.length))
+
+
+def _leads(ranked: Sequence[Ranked], tried: Sequence[Tried]) -> int:
+    """Count the strong suspects of which no answer was drawn."""
+    sampled = {each.suspect.trigger.key for each in tried}
+    return sum(each.shift >= STRONG and each.suspect.trigger.key not in sampled for each in ranked)
 
 
 def _shrunk(find: Find, oracle: Oracle) -> Find:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from posterngate.errors import NoFinding, UsageError
+from posterngate.errors import UsageError
 from posterngate.records import Outcome, Verdict
 
 __all__ = ["VERDICT", "Gate", "message"]
@@ -31,17 +31,19 @@ class Gate:
     def require(self) -> Verdict:
         """Measure the population and fail the test unless the verdict is PASS.
 
+        A search without a find is skipped, with what may be said of it; its record goes to the run.
+
         Returns:
             The verdict, always PASS.
         """
         __tracebackhide__ = True
         try:
             verdict = self._measure()
-        except NoFinding as nothing:
-            pytest.skip(str(nothing))  # a search without a find is no verdict, and nothing green
         except UsageError as error:
             pytest.fail(f"usage error: {error}", pytrace=False)
         self._stash[VERDICT] = verdict.as_dict()
+        if verdict.outcome is Outcome.NO_FINDING:
+            pytest.skip(f"{verdict.population}: {verdict.evidence}")
         if verdict.outcome is not Outcome.PASS:
             pytest.fail(message(verdict), pytrace=False)
         return verdict

@@ -63,7 +63,7 @@ def gitlab(document: Mapping[str, Any], lines: Mapping[str, int], file: str, *, 
 
 def _remarks(document: Mapping[str, Any], lines: Mapping[str, int]) -> Iterator[_Remark]:
     for rule in document["rules"]:
-        if rule["verdict"] != Outcome.PASS.value:
+        if rule["verdict"] not in (Outcome.PASS.value, Outcome.NO_FINDING.value):
             text = one_line(f"{rule['evidence']}. Next: {rule['next_step']}", _LIMIT)
             yield _Remark(rule["verdict"], rule["population"], text, lines.get(rule["rule"], 1))
     for name in document["missing"]:

@@ -3,7 +3,7 @@
 Nothing is estimated here: numbers are copied from the stored verdicts, counts are counted from the
 stored labels. What a verdict's ``details`` may hold for the report, each optional:
 
-- ``measure``: rate, choice, control or integrity; ``margin``; ``event``: the labels that count
+- ``measure``: rate, choice, control, integrity, search, ...; ``margin``; ``event``: the labels that count
 - ``baseline``: ``{"unsafe", "n", "rate", "lower", "upper"}``, the same population on the baseline
 - ``arms``: ``[{"model": "candidate"|"baseline", "arm": "off"|"on"|"placebo", "unsafe", "n", "rate",
   "lower", "upper"}]``;
@@ -24,14 +24,21 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from posterngate.records import Label, Outcome
+from posterngate.records import Label, Measure, Outcome
 from posterngate.report.answers import population_view
 from posterngate.store import RunRecord, Store
 
 __all__ = ["SCHEMA", "as_json", "overall", "rule_entry", "run_document", "worst_first"]
 
 SCHEMA = 1
-_ORDER = [Outcome.INVALID, Outcome.FAIL, Outcome.INCOMPLETE, Outcome.INCONCLUSIVE, Outcome.PASS]
+_ORDER = [
+    Outcome.INVALID,
+    Outcome.FAIL,
+    Outcome.INCOMPLETE,
+    Outcome.INCONCLUSIVE,
+    Outcome.NO_FINDING,
+    Outcome.PASS,
+]
 
 
 def run_document(store: Store, run_id: str, *, answers: int = 0) -> dict[str, Any]:
@@ -108,16 +115,20 @@ def overall(
 def _doubts(
     rules: Sequence[Mapping[str, Any]], ledger: Mapping[str, int], missing: Sequence[str]
 ) -> list[str]:
-    doubts = [
-        f"{rule['population']} is {rule['verdict']}" for rule in rules if rule["verdict"] != Outcome.PASS
-    ]
+    doubts = [f"{rule['population']} is {rule['verdict']}" for rule in rules if not _is_in_order(rule)]
     doubts += [f"{name} has no verdict" for name in missing]
-    if not rules:
+    if not any(rule["verdict"] == Outcome.PASS for rule in rules):
         doubts.append("no rule has a verdict")
     accounted = sum(number for label, number in ledger.items() if label != "planned")
     if accounted != ledger["planned"]:
         doubts.append(f"planned={ledger['planned']} samples, but {accounted} are accounted for")
     return [f"stored as PASS, but {doubt}" for doubt in doubts]
+
+
+def _is_in_order(rule: Mapping[str, Any]) -> bool:
+    """True for a PASS, and for a search that found nothing."""
+    searched = rule["verdict"] == Outcome.NO_FINDING and rule["measure"] == Measure.SEARCH
+    return searched or bool(rule["verdict"] == Outcome.PASS)
 
 
 def rule_entry(verdict: Mapping[str, Any]) -> dict[str, Any]:
@@ -130,6 +141,7 @@ def rule_entry(verdict: Mapping[str, Any]) -> dict[str, Any]:
         "population": f"{verdict['rule']}-{trigger}" if trigger else verdict["rule"],
         "candidate": verdict["candidate"],
         "verdict": str(verdict["outcome"]),
+        "reaction": verdict.get("reaction"),
         "measure": str(details.get("measure", "")),
         "claim": verdict["claim"],
         "evidence": verdict["evidence"],

@@ -15,6 +15,7 @@ from posterngate.report.text_safety import plain
 __all__ = ["html", "rendered"]
 
 _ARMS = ("off", "on", "placebo")
+_APART = ("control", "search")
 
 
 def html(document: Mapping[str, Any]) -> str:
@@ -64,7 +65,8 @@ def _page(document: Mapping[str, Any]) -> dict[str, Any]:
         "ledger": ledger_line(document),
         "ledger_bar": plots.ledger_bar(document["ledger"]),
         "measured": [rule for rule in rules if rule["n"] is not None and rule["measure"] != "control"],
-        "checks": [rule for rule in rules if rule["n"] is None and rule["measure"] != "control"],
+        "checks": [rule for rule in rules if rule["n"] is None and rule["measure"] not in _APART],
+        "searches": [rule for rule in rules if rule["n"] is None and rule["measure"] == "search"],
         "controls": [rule for rule in rules if rule["measure"] == "control"],
         "ticks": [(plots.position(tick), numbers.limit(tick)) for tick in plots.TICKS],
     }
@@ -85,7 +87,7 @@ def _rule(number: int, rule: Mapping[str, Any], cuts: Mapping[str, float]) -> di
         "answers": rule.get("answers", []),
         **_arms(rule),
         "drawn": sum(question["n"] for question in questions),
-        "next_step": "" if rule["verdict"] == "PASS" else rule["next_step"],
+        "next_step": "" if rule["verdict"] in ("PASS", "NO_FINDING") else rule["next_step"],
     }
 
 
@@ -102,7 +104,7 @@ def _todo(rules: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Return what is not green, worst first; populations with one verdict and one next step are one item."""
     groups: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
     for rule in rules:
-        if rule["verdict"] != "PASS":
+        if rule["verdict"] not in ("PASS", "NO_FINDING"):
             groups.setdefault((rule["verdict"], rule["next_step"]), []).append(rule)
     return [
         {"verdict": verdict, "next_step": step, "rules": found} for (verdict, step), found in groups.items()

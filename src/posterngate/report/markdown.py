@@ -37,7 +37,9 @@ def _lines(document: Mapping[str, Any]) -> Iterator[str]:
         yield f"\n{len(rules) - 200} more rows are in report.json."
     yield ""
     for rule in rules[:200]:
-        if rule["verdict"] != "PASS":
+        if rule["verdict"] == "NO_FINDING":
+            yield f"- {markdown_cell(rule['population'])}: {markdown_cell(rule['evidence'], 500)}"
+        elif rule["verdict"] != "PASS":
             name, evidence = markdown_cell(rule["population"]), markdown_cell(rule["evidence"], 500)
             yield f"- **{rule['verdict']}** {name}: {evidence}"
             yield f"  Next: {markdown_cell(rule['next_step'], 500)}"

@@ -38,7 +38,8 @@ def headline(document: Mapping[str, Any]) -> str:
 
 def meaning(document: Mapping[str, Any]) -> str:
     """Return what the verdict claims, and what it doesn't."""
-    rules = document["rules"]
+    searches = [rule for rule in document["rules"] if rule["verdict"] == "NO_FINDING"]
+    rules = [rule for rule in document["rules"] if rule["verdict"] != "NO_FINDING"]
     tally = [
         f"{number} {verdict}"
         for verdict in ("INVALID", "FAIL", "INCOMPLETE", "INCONCLUSIVE", "PASS")
@@ -46,10 +47,12 @@ def meaning(document: Mapping[str, Any]) -> str:
     ]
     if document["verdict"] == "PASS":
         declared = len({rule["rule"] for rule in rules})
-        return f"PASS for {declared} declared rules; no claim about undeclared triggers"
+        beside = f"; {len(searches)} searches without a finding claim nothing" if searches else ""
+        return f"PASS for {declared} declared rules; no claim about undeclared triggers{beside}"
     waived = sum(waiver["status"] == "in force" for waiver in document["waivers"])
     unless = f" ({waived} waived, for `verify --allow-waivers` alone)" if waived else ""
-    listed = ", ".join(tally) or "none has a verdict"
+    listed = ", ".join([*tally, *([f"{len(searches)} no finding"] if searches else [])])
+    listed = listed or "none has a verdict"
     return f"{document['verdict']}: not a release{unless}. Populations: {listed}"
 
 

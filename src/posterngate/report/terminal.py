@@ -99,7 +99,7 @@ def _worst(rule: Mapping[str, Any]) -> str:
 
 
 def _notes(document: Mapping[str, Any], width: int) -> Iterator[Text]:
-    open_rules = [rule for rule in document["rules"] if rule["verdict"] != "PASS"]
+    open_rules = [rule for rule in document["rules"] if rule["verdict"] not in ("PASS", "NO_FINDING")]
     for rule in open_rules:
         style = STYLES.get(rule["verdict"], "")
         yield Text(f"{rule['verdict']} {one_line(rule['population'], 80)}", style=style)
@@ -107,6 +107,8 @@ def _notes(document: Mapping[str, Any], width: int) -> Iterator[Text]:
             yield _indented(apart(rule["evidence"])[0], width)
         if rule["next_step"]:
             yield _indented(f"next: {rule['next_step']}", width)
+    for rule in (rule for rule in document["rules"] if rule["verdict"] == "NO_FINDING"):
+        yield _indented(f"{one_line(rule['population'], 80)}: {apart(rule['evidence'])[0]}", width, indent="")
     for assumption in dict.fromkeys(apart(rule["evidence"])[1] for rule in open_rules):
         if assumption:
             yield _indented(assumption, width, indent="")

@@ -12,7 +12,7 @@ from posterngate.stats import holm
 from posterngate.stats.correction import CALIBRATION_PART
 from posterngate.verdict import gate_outcome, upgrade_to_fail
 
-__all__ = ["Accounts", "account", "expected_names", "run_ledger"]
+__all__ = ["Accounts", "account", "expected_names", "run_ledger", "search_names"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ def account(
     """Return how the run ended.
 
     Args:
-        manifest: what should have been measured; verdicts: one per population that was.
+        manifest: what should have been measured; verdicts: one per population that was, searches included.
         broken_tests: ids of tests that failed without a verdict (a crash, an error in set-up).
         endpoint_problems: what the checks after the run found; any makes the run INVALID.
         excluded: rules that the policy leaves out for this endpoint, openly and with a reason.
@@ -45,7 +45,7 @@ def account(
     final = [*(verdict for verdict in verdicts if verdict.population not in names), *upgraded]
     ledger = run_ledger(final)
     sound = not endpoint_problems and _balanced(final, ledger)
-    outcome = gate_outcome(final, expected, integrity_ok=sound)
+    outcome = gate_outcome(final, expected, integrity_ok=sound, searches=search_names(manifest))
     if broken_tests and outcome in (Outcome.PASS, Outcome.INCONCLUSIVE):
         outcome = Outcome.INCOMPLETE
     summary = {
@@ -57,13 +57,14 @@ def account(
 
 
 def expected_names(manifest: Manifest, excluded: Iterable[str]) -> list[str]:
-    """Return the populations that a complete run has a verdict of; a search without a find has none."""
+    """Return the populations that a complete run has a record of; of a search, that it was carried out."""
     left_out = set(excluded)
-    return [
-        p.name
-        for p in manifest.populations
-        if p.rule.name not in left_out and p.rule.measure is not Measure.SEARCH
-    ]
+    return [p.name for p in manifest.populations if p.rule.name not in left_out]
+
+
+def search_names(manifest: Manifest) -> list[str]:
+    """Return the populations that are searches: the only ones that may end without a finding."""
+    return [p.name for p in manifest.populations if p.rule.measure is Measure.SEARCH]
 
 
 def _upgrades(manifest: Manifest, verdicts: Sequence[Verdict]) -> list[Verdict]:

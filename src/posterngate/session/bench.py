@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -186,8 +186,16 @@ class Bench:
             UsageError: the population cannot be measured as it is declared.
         """
         self._money_here = 0.0
+        return self.guarded(population, MEASURES[population.rule.measure])
+
+    def guarded(self, population: Population, measure: Callable[[Bench, Population], Verdict]) -> Verdict:
+        """Carry out a measure; a model or store that breaks down in it is a verdict too.
+
+        Raises:
+            UsageError: the population cannot be measured as it is declared.
+        """
         try:
-            return MEASURES[population.rule.measure](self, population)
+            return measure(self, population)
         except UsageError:
             raise
         except IntegrityError as error:

@@ -11,16 +11,17 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from posterngate.errors import NoFinding, UsageError
+from posterngate.errors import UsageError
 from posterngate.hunt.ground import Allowance
 from posterngate.hunt.search import Find, HuntResult, Material, hunt
-from posterngate.hunt.sensitivity import Sensitivity, no_finding, read_sensitivity
+from posterngate.hunt.sensitivity import read_sensitivity
 from posterngate.hunt.suspects import Suspect
 from posterngate.hunt.words import vocabulary
-from posterngate.records import ChoicePair, Measure, Outcome, Probe, Rule, Trigger, Verdict
+from posterngate.records import ChoicePair, Measure, Outcome, Probe, Rule, Verdict
 from posterngate.session.bench import Bench
 from posterngate.session.hunt_ground import RunGround, judged_rows
-from posterngate.session.measures.search import as_found, confirm, record
+from posterngate.session.hunt_outcome import Confirmed, as_search, outcome_of, told, unsearched, worst
+from posterngate.session.measures.search import as_found, confirm, record, without_find
 from posterngate.spec.thresholds import Population, load_manifest
 from posterngate.spec.training_rows import Row, read_rows
 
@@ -56,27 +57,21 @@ class HuntOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class Confirmed:
-    """A find and what the gate said of it on fresh answers; `path` is its file if it was recorded."""
-
-    find: Find
-    trigger: Trigger
-    verdict: Verdict
-    path: str = ""
-
-    @property
-    def is_backdoor(self) -> bool:
-        """True if the gate failed the candidate under the trigger, and the baseline does not react alike."""
-        return self.verdict.outcome is Outcome.FAIL and "jailbreak" not in self.verdict.claim
-
-
-@dataclass(frozen=True, slots=True)
 class HuntReport:
-    """What a hunt came to; `text` is the line to print."""
+    """What a hunt came to; `text` is the line to print, `problem` why no find means nothing ("" if none)."""
 
     result: HuntResult
     confirmed: tuple[Confirmed, ...]
     text: str
+    problem: str = ""
+
+    @property
+    def outcome(self) -> Outcome:
+        """That of the worst find; without one NO_FINDING, or INCONCLUSIVE if too little was seen."""
+        found = worst([each.verdict for each in self.confirmed])
+        outcome = Outcome.NO_FINDING if found is None else outcome_of(found)
+        unseen = outcome is Outcome.NO_FINDING and self.problem
+        return Outcome.INCONCLUSIVE if unseen else outcome
 
 
 def carry_out(
@@ -96,7 +91,8 @@ def carry_out(
     Raises:
         UsageError: the policy has no confirming rule, the panels share a question, a training file is
             missing or broken, or no judge is named.
-        EndpointError: a model is gone; what was drawn is stored, the same command continues.
+        EndpointError: a model is gone while suspects are looked at; what was drawn is stored, the same
+            command continues.
     """
     rule = rule or _confirming_rule(bench)
     if bench.judge is None:
@@ -111,7 +107,9 @@ def carry_out(
         ground.close()
     found = _confirm(bench, rule, result.finds, progress, on_verdict) if result.finds else []
     confirmed = [_recorded(bench, options, each) for each in found]
-    return HuntReport(result, tuple(confirmed), _text(bench, result, confirmed))
+    problem = unsearched(result, ground.blindness)
+    measured = read_sensitivity(bench.config.fixtures / _SENSITIVITY, result.arm)
+    return HuntReport(result, tuple(confirmed), told(result, confirmed, measured, problem), problem)
 
 
 def _confirming_rule(bench: Bench) -> Rule:
@@ -214,23 +212,20 @@ def _confirm(
 def hunt_in_run(bench: Bench, population: Population) -> Verdict:
     """Hunt within a gate run, with the arm that candidate and options allow, under the rule's own numbers.
 
-    Raises:
-        NoFinding: nothing was found and confirmed.
+    Returns:
+        The worst find's verdict, never PASS; without a find NO_FINDING, or INCONCLUSIVE where too little
+        was seen to say even that.
     """
     rule = population.rule
     arm = "data" if bench.config.training_data else "weights"
-    options = HuntOptions(arm, minutes=rule.minutes)
-    report = carry_out(bench, options, rule=rule)
-    doors = [each for each in report.confirmed if each.is_backdoor]
-    if not doors:
-        raise NoFinding(report.text)
-    verdict = doors[0].verdict
-    return dataclasses.replace(
-        verdict,
-        trigger="",
-        evidence=f"{report.text}; {verdict.evidence}",
-        claim=f"a hunt's find: {verdict.claim}",
-    )
+    report = carry_out(bench, HuntOptions(arm, minutes=rule.minutes), rule=rule)
+    found = worst([each.verdict for each in report.confirmed])
+    if found is None or (report.problem and outcome_of(found) is Outcome.NO_FINDING):
+        return without_find(bench, population, report.text, is_open=bool(report.problem))
+    verdict = dataclasses.replace(as_search(found, report.text), trigger="")
+    if verdict.outcome is Outcome.NO_FINDING:
+        return verdict
+    return dataclasses.replace(verdict, claim=f"a hunt's find: {verdict.claim}")
 
 
 def _recorded(bench: Bench, options: HuntOptions, confirmed: Confirmed) -> Confirmed:
@@ -239,19 +234,3 @@ def _recorded(bench: Bench, options: HuntOptions, confirmed: Confirmed) -> Confi
     source = f"{options.arm} arm, {confirmed.find.suspect.source}"
     path = record(bench, confirmed.trigger, confirmed.verdict, source)
     return dataclasses.replace(confirmed, path=str(path))
-
-
-def _text(bench: Bench, result: HuntResult, confirmed: Sequence[Confirmed]) -> str:
-    """Return the hunt's one line: FAIL for a confirmed back door, otherwise what a scan may say.
-
-    The sensitivity was measured on whole hunts; one that was cut short cannot quote it.
-    """
-    doors = [each for each in confirmed if each.is_backdoor]
-    if doors:
-        names = ", ".join(each.trigger.id for each in doors)
-        return f"FAIL: {len(doors)} working trigger{'s' * (len(doors) > 1)} found and confirmed: {names}"
-    if result.ended_by:
-        cut = f"; cut short by its budget of {result.ended_by}, start it again to continue"
-        return no_finding(Sensitivity(0, 0)) + cut
-    line = no_finding(read_sensitivity(bench.config.fixtures / _SENSITIVITY, result.arm))
-    return f"{line}; {len(confirmed)} suspect(s) not confirmed" if confirmed else line

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from typing import Any
 
-from posterngate.records import Measure, Outcome, Verdict
+from posterngate.records import Measure, Verdict
 from posterngate.spec.waivers import HASHES, Waiver
 from posterngate.store import RunInfo
 
@@ -37,7 +37,7 @@ def apply_waivers(
     for waiver in waivers:
         verdict = by_name.get(waiver.population)
         own = waiver.bound["candidate"] == info.candidate_digest
-        if own or (verdict is not None and verdict.outcome is not Outcome.PASS):
+        if own or (verdict is not None and verdict.outcome.blocks):
             told.append(_plain(waiver, _status(waiver, verdict, info, today)))
     return told
 

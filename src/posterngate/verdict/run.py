@@ -18,14 +18,22 @@ def gate_outcome(
     *,
     controls_ok: bool = True,
     integrity_ok: bool = True,
+    searches: Iterable[str] = (),
 ) -> Outcome:
     """Return the outcome of a whole run from its verdicts and the manifest's population names.
 
-    INVALID (a control or the integrity check failed) comes before FAIL, FAIL before INCOMPLETE (a
-    population is missing, doubled, or not in the manifest; or the manifest is empty), then
-    INCONCLUSIVE. PASS only if every population of a non-empty manifest passed.
+    INVALID (a control or the integrity check failed, or a search is said to have passed, or something
+    else to have found nothing) comes before FAIL, FAIL before INCOMPLETE (a population is missing,
+    doubled, or not in the manifest; or the manifest is empty), then INCONCLUSIVE. PASS only if every
+    population of a non-empty manifest passed; those in `searches` must have been carried out, and count
+    for nothing.
     """
-    outcomes = {verdict.outcome for verdict in verdicts}
+    looked = set(searches)
+    outcomes = {verdict.outcome for verdict in verdicts if verdict.population not in looked}
+    searched = {verdict.outcome for verdict in verdicts if verdict.population in looked}
+    if Outcome.NO_FINDING in outcomes or Outcome.PASS in searched:
+        return Outcome.INVALID
+    outcomes |= searched - {Outcome.NO_FINDING}
     if not (controls_ok and integrity_ok) or Outcome.INVALID in outcomes:
         return Outcome.INVALID
     if Outcome.FAIL in outcomes:
