@@ -3,7 +3,9 @@
 With --against REV the file is compared with the one of a git revision. A loosened ceiling or margin, a
 removed rule, trigger or organism, fewer rounds, a raised alpha, and whatever else makes a PASS easier, is
 a finding unless a new `reason:` stands in the rule's numbers (in the profile, for what concerns all of it).
-So is a waiver prolonged with its old reason; an expired one, or one of another policy, always is.
+So is a question, a trigger (a found one too) or a planted organism that is gone from fixtures/, or asks
+something else; there a new reason in the rule's definition counts as well. So is a waiver prolonged with its
+old reason; an expired one, or one of another policy, always is.
 """
 
 from __future__ import annotations
@@ -11,12 +13,14 @@ from __future__ import annotations
 import argparse
 import json
 import subprocess
+import tarfile
 import tempfile
 from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
 
 from posterngate.errors import UsageError
+from posterngate.session.thinned import thinned
 from posterngate.spec.gate_markers import gate_tests
 from posterngate.spec.loosened import Policy, loosenings, read_policy
 from posterngate.spec.waiver_findings import prolonged, waiver_findings
@@ -24,6 +28,8 @@ from posterngate.spec.waivers import FILE_NAME as WAIVERS
 from posterngate.spec.waivers import Waiver, load_waivers
 
 __all__ = ["add_arguments", "run"]
+
+FIXTURES = "fixtures"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -77,7 +83,10 @@ def _changes_since(
             return [], f"\nnote: {revision} has no {thresholds.name}: nothing was compared"
         old_waivers = _file_at(revision, thresholds.with_name(WAIVERS), Path(place))
         before = () if old_waivers is None else load_waivers(old_waivers)
-        return [*loosenings(read_policy(old), policy), *prolonged(before, waivers)], ""
+        found = [*loosenings(read_policy(old), policy), *prolonged(before, waivers)]
+        if _folder_at(revision, thresholds.with_name(FIXTURES), Path(place)):
+            found += thinned(old, thresholds)
+        return found, ""
 
 
 def _text(findings: list[str], thresholds: Path) -> str:
@@ -122,6 +131,19 @@ def _file_at(revision: str, file: Path, place: Path) -> Path | None:
     path = place / f"{file.name}@{commit[:12]}"
     path.write_text(_git(folder, "show", blob) or "", encoding="utf-8")
     return path
+
+
+def _folder_at(revision: str, folder: Path, place: Path) -> bool:
+    """Write a folder as it was at a git revision into `place`; False if it did not exist there."""
+    parent = folder.resolve().parent
+    if _git(parent, "cat-file", "-e", f"{revision}:./{folder.name}") is None:
+        return False
+    packed = place / "fixtures.tar"
+    if _git(parent, "archive", f"--output={packed.resolve()}", revision, folder.name) is None:
+        raise UsageError(f"--against={revision}: git cannot read {folder.name} as it was there")
+    with tarfile.open(packed) as tar:
+        tar.extractall(place, filter="data")
+    return True
 
 
 def _git(folder: Path, *words: str) -> str | None:

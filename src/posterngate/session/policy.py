@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from posterngate.errors import UnknownNameError
+from posterngate.errors import UnknownNameError, UsageError
 from posterngate.records import Measure, Rule, Trigger, content_hash
 from posterngate.session.config import GateConfig
 from posterngate.session.library import Library
@@ -37,6 +37,7 @@ def policy_of(config: GateConfig) -> Manifest:
         return manifest
     triggers = Library(config).triggers
     rules = [_spelled_out(rule, triggers) for rule in manifest.rules]
+    _refuse_empty(rules)
     keys = {name: triggers[name].key for rule in rules for name in rule.triggers if name in triggers}
     return with_triggers(manifest, {rule.name: rule.triggers for rule in rules}, keys)
 
@@ -68,6 +69,16 @@ def without_controls(manifest: Manifest) -> Manifest:
 def may_be_left_out(rule: Rule) -> bool:
     """True if nothing but families that may hold no trigger stand in the rule."""
     return bool(rule.families) and not rule.triggers and set(rule.families) <= set(_SOMETIMES_EMPTY)
+
+
+def _refuse_empty(rules: Sequence[Rule]) -> None:
+    """Only families that may be empty are: a rule whose trigger files are gone asks nothing unnoticed."""
+    for rule in rules:
+        if rule.families and not rule.triggers and not may_be_left_out(rule):
+            raise UsageError(
+                f"{rule.where}: families={', '.join(rule.families)} hold no trigger: {rule.name} has nothing "
+                "to ask; put the files of fixtures/triggers back, or take the rule out of the profile"
+            )
 
 
 def _spelled_out(rule: Rule, triggers: dict[str, Trigger]) -> Rule:

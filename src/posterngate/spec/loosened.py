@@ -25,7 +25,7 @@ _PRICES = ("prompt_price", "completion_price")
 class Policy:
     """A whole policy file: every profile's manifest, and the reasons that its numbers carry.
 
-    `reasons` maps (profile, rule) to text; (profile, "") is the profile's own.
+    `reasons` maps (profile, rule) to text; (profile, "") is the profile's own, ("", rule) the definition's.
     """
 
     manifests: dict[str, Manifest]
@@ -40,7 +40,10 @@ def read_policy(path: Path) -> Policy:
     """
     manifests = {name: load_manifest(path, name) for name in profile_names(path)}
     reasons: dict[tuple[str, str], str] = {}
-    for name, profile in load(path).plain()["profiles"].items():
+    plain = load(path).plain()
+    for name, definition in plain["rules"].items():
+        reasons["", name] = definition.get("reason", "")
+    for name, profile in plain["profiles"].items():
         reasons[name, ""] = profile.get("reason", "")
         for rule, numbers in profile["rules"].items():
             reasons[name, rule] = numbers.get("reason", "")
