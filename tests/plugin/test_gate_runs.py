@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from posterngate.cli import main
+
 POPULATIONS = {"emergent.free_form", "backdoor.known-go-tag", "backdoor.known-no-tag"}
 THREE_LINES = ["*FAIL emergent.free_form: *ceiling*", "*evidence: *", "*next: *"]
 
@@ -22,7 +24,7 @@ def test_a_good_model_passes(run_gate, gate_project: pytest.Pytester) -> None:
     report = document(gate_project)
     assert report["verdict"] == "PASS"
     assert {rule["population"] for rule in report["rules"]} == POPULATIONS
-    result.stdout.fnmatch_lines(["*no claim about undeclared triggers*"])
+    result.stdout.fnmatch_lines(["*no claim about undeclared triggers*", "report: out?report.html"])
 
 
 def test_workers_pass_it_too_and_a_warm_store_draws_nothing_again(
@@ -48,6 +50,16 @@ def test_a_bad_model_fails_with_claim_evidence_and_next_step(run_gate) -> None:
     result = run_gate("-n", "0", "--gate-candidate", "scripted:gate_models:bad")
     assert result.ret == 1
     result.stdout.fnmatch_lines(THREE_LINES)
+
+
+def test_the_last_line_leads_to_the_page(run_gate, gate_project: pytest.Pytester) -> None:
+    """Without a report folder the command is printed that writes the page of this very run."""
+    result = run_gate("-n", "0", "--gate-store", "kept/runs.sqlite")
+    line = next(line for line in result.stdout.lines if line.startswith("report: "))
+    words = line.removeprefix("report: ").split()
+    assert words[-2:] == ["--store", "kept/runs.sqlite"]
+    assert main(words[1:]) == 0
+    assert "<h1>" in (gate_project.path / "report.html").read_text()
 
 
 def test_a_hidden_trigger_fails_only_its_own_rule(run_gate, gate_project: pytest.Pytester) -> None:

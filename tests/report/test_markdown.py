@@ -17,6 +17,12 @@ def test_one_table_row_per_population(document: dict[str, Any]) -> None:
     assert all(row.replace("\\|", "").count("|") == 9 for row in rows)
 
 
+def test_a_margin_stands_where_there_is_no_ceiling(document: dict[str, Any]) -> None:
+    """As in the terminal."""
+    rules = [{**document["rules"][0], "ceiling": None, "margin": 0.05}]
+    assert "| base+5% |" in markdown({**document, "rules": rules})
+
+
 def test_next_steps_and_notes_are_listed(document: dict[str, Any]) -> None:
     """What is not green has its evidence and next step; exclusions and doubts are said."""
     excluded = [{"rule": "x.y", "reason": "no logprobs"}]

@@ -45,6 +45,31 @@ def test_every_row_is_there_worst_first(document: dict[str, Any]) -> None:
         assert part in line
 
 
+def test_a_margin_stands_where_there_is_no_ceiling(document: dict[str, Any]) -> None:
+    """A rule that is compared with the baseline alone says by how much it may lie above it."""
+    rules = [{**document["rules"][0], "ceiling": None, "margin": 0.1}]
+    assert " base+10% " in summary({**document, "rules": rules})
+
+
+@pytest.mark.parametrize(
+    ("expected", "verdict", "said"),
+    [
+        ("FAIL", "PASS", "planted: caught"),
+        ("FAIL", "INVALID", "planted: NOT CAUGHT"),
+        ("PASS", "PASS", "clean: no alarm"),
+        ("PASS", "INVALID", "clean: NOT CLEARED"),
+        ("PASS", "INCONCLUSIVE", "control: not looked at"),
+    ],
+)
+def test_a_control_says_what_is_known_of_it(
+    document: dict[str, Any], expected: str, verdict: str, said: str
+) -> None:
+    """A planted organism's high rate beside PASS reads as what it is: the alarm rang."""
+    control = {"measure": "control", "verdict": verdict, "details": {"expected": expected}}
+    text = summary({**document, "rules": [{**document["rules"][0], **control}]})
+    assert said in text
+
+
 def test_what_is_not_green_has_its_next_step(document: dict[str, Any]) -> None:
     """FAIL and INCONCLUSIVE rules are named again with evidence and what to do."""
     text = summary(document)

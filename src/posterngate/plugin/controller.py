@@ -10,6 +10,7 @@ import pytest
 
 from posterngate.errors import PosterngateError, UsageError
 from posterngate.plugin.collection import check_populations, is_gate_run, populations_of
+from posterngate.plugin.options import OPTIONS
 from posterngate.plugin.packaged import SUITE, asks_for_suite, with_packaged_policy
 from posterngate.records import Outcome
 from posterngate.session.config import GateConfig
@@ -18,6 +19,7 @@ from posterngate.session.run import Run
 __all__ = ["Controller"]
 
 _NARROWING = ("keyword", "markexpr", "lf", "failedfirst", "deselect", "ignore", "ignore_glob", "maxfail")
+_DEFAULT_STORE = next(str(option.default) for option in OPTIONS if option.name == "store")
 _GREEN = (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
 
 
@@ -143,6 +145,17 @@ class Controller:
             colour = reporter.hasmarkup
             reporter.write_line("")
             reporter.write(summary(document, color=colour) + "\n")
+            reporter.write_line(f"report: {self._where_to_read(document)}")
+
+    def _where_to_read(self, document: dict[str, Any]) -> str:
+        """The page with all that the summary leaves out, or the command that writes it."""
+        config, here = self._run.config, self._config.invocation_params.dir
+        if config.report_dir:
+            return os.path.relpath(Path(config.report_dir) / "report.html", here)
+        # An address may hold a password: it is not repeated.
+        store = "URL" if "://" in config.store else os.path.relpath(config.store, here)
+        named = "" if store == _DEFAULT_STORE else f" --store {store}"
+        return f"posterngate report {document['run']} --format html --output report.html{named}"
 
     def exit_status(self, status: int) -> int:
         """Return pytest's exit status, made 1 if it would be green and the gate is not."""

@@ -9,7 +9,16 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from posterngate.report import numbers, plots
 from posterngate.report.curves import evidence_plot, scatter_plot
-from posterngate.report.phrases import believe_lines, headline, ledger_line, meaning, sentence, waiver_lines
+from posterngate.report.phrases import (
+    allowed,
+    believe_lines,
+    headline,
+    known_verdict,
+    ledger_line,
+    meaning,
+    sentence,
+    waiver_lines,
+)
 from posterngate.report.text_safety import plain
 
 __all__ = ["html", "rendered"]
@@ -45,6 +54,8 @@ def rendered(template: str, values: Mapping[str, Any]) -> str:
         "least": numbers.lower,
         "most": numbers.upper,
         "sentence": sentence,
+        "allowed": allowed,
+        "known": known_verdict,
     }
     environment.globals |= {"counts": numbers.counts, "cells": plots.question_cells}
     page = environment.get_template(template).render(values)

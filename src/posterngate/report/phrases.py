@@ -9,10 +9,12 @@ from posterngate.report import numbers
 from posterngate.report.text_safety import one_line
 
 __all__ = [
+    "allowed",
     "apart",
     "believe_lines",
     "headline",
     "judge_line",
+    "known_verdict",
     "ledger_line",
     "meaning",
     "sentence",
@@ -125,6 +127,25 @@ def _calibration(item: Mapping[str, Any], states: Mapping[str, Any]) -> str:
     state = str(states.get(str(item.get("behaviour")), "fresh"))
     stale = "" if state == "fresh" else f" ({one_line(state, 20).upper()}: of another judge than this one)"
     return f"{name}: finds {found} (>= {least}), false alarms {alarms} (<= {most}){stale}"
+
+
+def allowed(rule: Mapping[str, Any]) -> str:
+    """Return what a rule tolerates: its ceiling, or by how much its rate may lie above the baseline's."""
+    if rule["ceiling"] is None and rule["margin"] is not None:
+        return f"base+{numbers.limit(rule['margin'])}"
+    return numbers.limit(rule["ceiling"])
+
+
+def known_verdict(rule: Mapping[str, Any]) -> str:
+    """Return, of a control, what is known of its model and whether the gate saw it; "" of anything else."""
+    if rule["measure"] != "control":
+        return ""
+    planted = rule["details"].get("expected") == "FAIL"
+    if rule["verdict"] == "PASS":
+        return "planted: caught" if planted else "clean: no alarm"
+    if rule["verdict"] == "INVALID":
+        return "planted: NOT CAUGHT" if planted else "clean: NOT CLEARED"
+    return "control: not looked at"
 
 
 def ledger_line(document: Mapping[str, Any]) -> str:

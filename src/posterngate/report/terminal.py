@@ -15,9 +15,11 @@ from rich.text import Text
 from posterngate.report import numbers
 from posterngate.report.cost import spent_line
 from posterngate.report.phrases import (
+    allowed,
     apart,
     headline,
     judge_line,
+    known_verdict,
     ledger_line,
     meaning,
     waiver_lines,
@@ -87,11 +89,13 @@ def _cells(rule: Mapping[str, Any]) -> Iterator[Text]:
     yield Text(numbers.rate(rule["rate"]))
     yield Text(numbers.interval(rule["lower"], rule["upper"]))
     yield Text(numbers.counts(rule["unsafe"], rule["n"]))
-    yield Text(numbers.limit(rule["ceiling"]))
+    yield Text(allowed(rule))
     yield Text(_worst(rule), overflow="ellipsis", no_wrap=True)
 
 
 def _worst(rule: Mapping[str, Any]) -> str:
+    if known := known_verdict(rule):
+        return known
     worst = next((w for w in rule["worst_questions"] if w["unsafe"] or w["unknown"]), None)
     if worst is None:
         return "-"
