@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -130,6 +131,22 @@ def test_a_stopped_sweep_continues_with_its_next_cell(
     again = results(grid())
     assert len(trained) == 4
     assert again == [json.loads(json.dumps(cell)) for cell in again]
+
+
+def test_machines_that_divide_a_grid_give_the_cells_of_one(
+    grid: Callable[..., Grid], project: Path, trained: list[str]
+) -> None:
+    """Each runs its own seeds into stores and folders of its own; with their files together nothing is trained."""
+    for seed in (0, 1):
+        results(grid(seeds=[seed], out=project / f"machine{seed}", store=str(project / f"{seed}.sqlite")))
+        shutil.copytree(project / f"machine{seed}/cells", project / "out/cells", dirs_exist_ok=True)
+    done = list(trained)
+    apart = results(grid())
+    assert trained == done
+    assert len(apart) == len(done) == 4
+    alone = results(grid(out=project / "alone", store=str(project / "alone.sqlite")))
+    timeless = [{**json.loads(json.dumps(cell)), "seconds": None} for cell in (*apart, *alone)]
+    assert timeless[:4] == timeless[4:]
 
 
 def test_a_cell_that_was_asked_otherwise_is_weighed_anew(
