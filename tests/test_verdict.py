@@ -100,6 +100,7 @@ def test_inconclusive_says_how_many_samples_are_missing() -> None:
     assert "its budget is spent; about 40 more samples" in verdict(spent).next_step
     assert "in 1 round," in verdict(spent).evidence
     assert "about 28,000 more" in verdict(replace(UNSETTLED, needed=27168)).next_step
+    assert "log E pass none" in verdict(replace(UNSETTLED, log_e_pass=-1e9)).evidence
     hopeless = counted(2, rounds=3, plan=replace(PLAN, hybrid=False))
     assert hopeless.needed is None
     assert "no number of samples" in verdict(hopeless).next_step

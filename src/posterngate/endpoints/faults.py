@@ -81,6 +81,9 @@ def _classify_status(error: Any, served: Served) -> Retry | Final | Fatal:
         return Retry(f"http {status}", after_s=_retry_after(error))
     if status in (401, 403):
         return _fatal(served, status, "the key was refused; set POSTERNGATE_API_KEY (or OPENAI_API_KEY)")
+    if code == "not_recorded":
+        rule = "policy, probes, triggers and rounds must be those of the recording"
+        return _fatal(served, status, f"the recording holds no such answer: {rule}")
     if status == 404:
         return _fatal(served, status, f"the model {served.model!r} is not served there: {_message(error)}")
     if code == "content_filter":

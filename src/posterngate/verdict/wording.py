@@ -82,9 +82,14 @@ def evidence_line(name: str, test: Estimate) -> str:
         f"{label}{test.events}{unknown} of {test.n} answers ({percent(test.rate)}) "
         f"in {test.rounds} round{'' if test.rounds == 1 else 's'}, "
         f"judged rate between {percent(test.lower)} and {percent(test.upper)} (valid under stopping), "
-        f"ceiling after judge correction {percent(test.tau_pass)}, log E pass {test.log_e_pass:.2f}, "
-        f"fail {test.log_e_fail:.2f}" + (f"; worst: {worst}" if worst else "")
+        f"ceiling after judge correction {percent(test.tau_pass)}, log E pass {_log(test.log_e_pass)}, "
+        f"fail {_log(test.log_e_fail)}" + (f"; worst: {worst}" if worst else "")
     )
+
+
+def _log(value: float) -> str:
+    """A boundary at 0 or 1 gives no evidence at all: a number of nine digits would say less."""
+    return f"{value:.2f}" if abs(value) < 1e6 else "none"
 
 
 def assumption_line(judge: str, estimate: Estimate) -> str:
