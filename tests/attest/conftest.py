@@ -70,7 +70,7 @@ def gated(tmp_path_factory: pytest.TempPathFactory) -> Gated:
         "--gate-store", "store.sqlite", "--gate-report-dir", "gate-report",
     )  # fmt: skip
     found.cli("keygen", "key")
-    found.cli("sign", "--store", "store.sqlite", "--key", "key", "--output", "verdict.sig")
+    found.cli("sign", "--store", "store.sqlite", "--key", "key", "--output", "verdict.sig", "--rehearsal")
     return found
 
 

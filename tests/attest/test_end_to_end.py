@@ -15,7 +15,16 @@ import pytest
 
 from attest.conftest import Gated
 
-VERIFY = ("verify", "--thresholds", "thresholds.yaml", "--profile", "pr", "--key", "key.pub")
+VERIFY = (
+    "verify",
+    "--allow-rehearsal",
+    "--thresholds",
+    "thresholds.yaml",
+    "--profile",
+    "pr",
+    "--key",
+    "key.pub",
+)
 
 
 def test_a_signed_pass_of_these_files_is_verified(gated: Gated) -> None:
@@ -64,7 +73,7 @@ def words(gated: Gated, tmp_path: Path) -> dict[str, str]:
 def refused(gated: Gated, words: dict[str, str], code: int) -> str:
     """Verify with these options in a process of its own; return the refusal's lines."""
     listed = [word for option, value in words.items() for word in (option, value) if word]
-    said = gated.cli("verify", *listed, code=code)
+    said = gated.cli("verify", "--allow-rehearsal", *listed, code=code)
     assert "VERIFIED" not in said
     return said
 
@@ -123,7 +132,9 @@ def test_an_expired_statement_is_stale(gated: Gated, words: dict[str, str]) -> N
     shutil.copy(gated.root / "store.sqlite", gated.root / "old.sqlite")
     with sqlite3.connect(gated.root / "old.sqlite") as database:
         database.execute("UPDATE posterngate_runs SET finished = '2026-01-01T00:00:00+00:00'")
-    gated.cli("sign", "--store", "old.sqlite", "--key", "key", "--days", "1", "--output", "old.sig")
+    gated.cli(
+        "sign", "--store", "old.sqlite", "--key", "key", "--days", "1", "--output", "old.sig", "--rehearsal"
+    )
     said = refused(gated, {**words, "": "old.sig"}, 13)
     assert "REFUSED stale: expired on 2026-01-02" in said
 
@@ -142,7 +153,10 @@ def test_the_commands_of_the_page_run(gated: Gated) -> None:
     page = (Path(__file__).parents[2] / "docs/how-to/sign-and-verify.md").read_text(encoding="utf-8")
     blocks = "".join(re.findall(r"^```sh\n(.*?)^```", page, re.MULTILINE | re.DOTALL))
     places = {"/models/base": "model", "/models/my-adapter": "adapter"}
-    more = {"sign": ["--store", "store.sqlite"], "verify": ["--profile", "pr"]}
+    more = {
+        "sign": ["--store", "store.sqlite", "--rehearsal"],
+        "verify": ["--profile", "pr", "--allow-rehearsal"],
+    }
     said = {}
     for line in blocks.splitlines():
         _, command, *options = [places.get(word, word) for word in shlex.split(line)]

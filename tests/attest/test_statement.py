@@ -103,9 +103,10 @@ def key(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Path:
     return tmp_path / "key"
 
 
-def sign(stored: Stored, run: str, key: Path, *words: str) -> int:
-    """Call `posterngate sign` for a run."""
+def sign(stored: Stored, run: str, key: Path, *words: str, practice: bool = True) -> int:
+    """Call `posterngate sign` for a run; these are of scripted models."""
     output = str(key.with_name("verdict.sig"))
+    words = (*words, *(["--rehearsal"] if practice else []))
     return main(
         ["sign", stored.runs[run], "--store", stored.store, "--key", str(key), "--output", output, *words]
     )
@@ -115,7 +116,25 @@ def verify(stored: Stored, key: Path, *words: str) -> int:
     """Call `posterngate verify` for the hosted candidate under profile pr."""
     policy = str(stored.root / "thresholds.yaml")
     public, signature = f"{key}.pub", str(key.with_name("verdict.sig"))
+    words = (*words, "--allow-rehearsal")
     return main(["verify", signature, "--key", public, "--thresholds", policy, "--profile", "pr", *words])
+
+
+def test_a_run_of_scripted_parts_is_not_signed(
+    stored: Stored, key: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Neither model nor judge was real: exit 4, both named, no file; --rehearsal signs it for practice."""
+    assert sign(stored, "pr", key, practice=False) == 4
+    said = capsys.readouterr().err
+    assert f"candidate=scripted:{MODELS}:good" in said
+    assert f"judge=scripted:{MODELS}:label is no model; not signed" in said
+    assert not key.with_name("verdict.sig").exists()
+    assert sign(stored, "pr", key) == 0
+    assert "not a release: `posterngate verify` refuses it" in capsys.readouterr().out
+    signature, policy = str(key.with_name("verdict.sig")), str(stored.root / "thresholds.yaml")
+    asked = ["verify", signature, "--key", f"{key}.pub", "--thresholds", policy, "--profile", "pr"]
+    assert main([*asked, "--candidate", f"scripted:{MODELS}:good"]) == 21
+    assert "REFUSED rehearsal: judge=" in capsys.readouterr().out
 
 
 def test_sign_says_what_it_signed(stored: Stored, key: Path, capsys: pytest.CaptureFixture[str]) -> None:

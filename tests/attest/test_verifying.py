@@ -13,6 +13,7 @@ from session.conftest import MODELS, write_project
 from attest.conftest import Stored
 from attest.tiny_model import write_adapter, write_model
 from posterngate.attest.refusals import EXIT_CODES, worst_code
+from posterngate.attest.rehearsed import rehearsed
 from posterngate.attest.verifying import Findings, Question, examine
 from posterngate.endpoints.digest import adapter_digest, model_parts
 from posterngate.errors import UsageError
@@ -26,7 +27,7 @@ Statement = dict[str, Any]
 def question(stored: Stored) -> Question:
     """Is this hosted candidate good under the policy that it was gated with?"""
     path = stored.root / "thresholds.yaml"
-    return Question(load_manifest(path, "pr"), path, candidate=GOOD)
+    return Question(load_manifest(path, "pr"), path, candidate=GOOD, allow_rehearsal=True)
 
 
 def asked(statement: Statement, question: Question, days: float = 0) -> Findings:
@@ -44,7 +45,39 @@ def test_a_pass_is_let_through(stored: Stored, question: Question) -> None:
     found = asked(stored.statement("pr"), question)
     assert found.refusals == []
     assert worst_code(found.refusals) == 0
-    assert found.notes == ["weights not seen: the statement is of what answered at that address"]
+    assert found.notes[0] == "weights not seen: the statement is of what answered at that address"
+
+
+def test_a_rehearsal_is_refused(stored: Stored, question: Question) -> None:
+    """No model answered or judged: each part is named, with a reason of its own, unless it is let through."""
+    found = asked(stored.statement("pr"), replace(question, allow_rehearsal=False))
+    assert reasons(found) == ["rehearsal"]
+    assert worst_code(found.refusals) == 21
+    parts = [refusal.text.partition("=")[0] for refusal in found.refusals]
+    assert parts == ["candidate", "baseline", "judge"]
+    notes = asked(stored.statement("pr"), question).notes
+    assert sum("this is a rehearsal" in note for note in notes) == 3
+
+
+@pytest.mark.parametrize(
+    ("part", "spec", "is_staged"),
+    [
+        ("candidate", "replay:store.sqlite#1", True),
+        ("candidate", "openai:ft:gpt-4.1-mini:acme::abc123", False),
+        ("candidate", "http://host:8000/v1#scripted-model", False),
+        ("judge", "panel:embedded+recorded:labels.jsonl", True),
+        ("judge", "rubric:scripted:module:function", True),
+        ("judge", "recorded", True),
+        ("judge", "rubric:http://host/v1#judge", False),
+        ("judge", "embedded", False),
+        ("baseline", "", False),
+    ],
+)
+def test_what_counts_as_no_model(part: str, spec: str, is_staged: bool) -> None:
+    """Scripted, replayed or recorded, alone or within a panel or a rubric; names that only sound so do not."""
+    predicate = {"candidate": {"spec": "hf:a"}, "baseline": {"spec": ""}, "judge": {"name": "embedded"}}
+    predicate[part] = {"name" if part == "judge" else "spec": spec}
+    assert rehearsed(predicate) == ([f"{part}={spec}"] if is_staged else [])
 
 
 def test_a_fail_is_not(stored: Stored, question: Question) -> None:

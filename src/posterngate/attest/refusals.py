@@ -18,6 +18,7 @@ EXIT_CODES = {
     "waived": 17,
     "other-probes": 18,
     "other-report": 19,
+    "rehearsal": 21,
 }
 """Reason → exit code of ``posterngate verify``; where several apply, the first in this order counts."""
 

@@ -13,6 +13,7 @@ from posterngate.attest.files import other_candidate, other_files
 from posterngate.attest.policy import other_policy, other_probes
 from posterngate.attest.recheck import contradictions
 from posterngate.attest.refusals import EXIT_CODES, Refusal
+from posterngate.attest.rehearsed import rehearsal_refusals, rehearsed
 from posterngate.attest.waived import waiver_refusals
 from posterngate.errors import UsageError
 from posterngate.records import Outcome
@@ -56,6 +57,7 @@ class Question:
     report: Path | None = None
     probes: tuple[str, ...] = ()
     allow_waivers: bool = False
+    allow_rehearsal: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +83,13 @@ def examine(statement: Mapping[str, Any], question: Question, now: datetime) -> 
         lambda: _believed(lambda: _about_verdict(predicate)),
         lambda: waiver_refusals(predicate, question.allow_waivers, now),
         lambda: _about_report(predicate, question.report),
+        lambda: rehearsal_refusals(predicate, question.allow_rehearsal),
     ]
     refusals = [refusal for step in steps for refusal in _guarded(step)]
     notes: list[str] = []
     if not refusals:  # the panels of a statement that is refused anyway need no second look
         refusals, notes = _about_probes(predicate, question)
+        notes += [f"{part} is no model: this is a rehearsal" for part in rehearsed(predicate)]
     order = list(EXIT_CODES)
     return Findings(sorted(refusals, key=lambda refusal: order.index(refusal.reason)), notes)
 

@@ -1,6 +1,7 @@
 """Sign the verdict of a finished run: an in-toto statement in a DSSE envelope.
 
-Any finished run can be signed, whatever its verdict: `posterngate verify` lets only a PASS through. The
+Any finished run of real models can be signed, whatever its verdict: `posterngate verify` lets only a PASS
+through. A run whose candidate, baseline or judge is scripted, replayed or recorded is refused. The
 statement expires `valid_days` of the policy (default 30) after the run ended, whenever it is signed.
 """
 
@@ -36,6 +37,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--days", type=int, metavar="N", help="days until it expires, fewer than the policy's"
     )
     parser.add_argument(
+        "--rehearsal", action="store_true",
+        help="sign a run of scripted or recorded parts too, to try the steps: verify refuses it",
+    )  # fmt: skip
+    parser.add_argument(
         "--output", type=Path, default=Path("verdict.sig"), metavar="FILE", help="default: %(default)s"
     )
 
@@ -44,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
     """Write the signature file; 0 if it was written, whatever the verdict.
 
     Raises:
-        UsageError: the run is not finished, contradicts itself, or the key cannot be used.
+        UsageError: the run is not finished, contradicts itself or is a rehearsal, or the key cannot be used.
         EndpointError: Sigstore cannot be reached.
     """
     from posterngate.attest.statement import serialized
@@ -52,6 +57,8 @@ def run(args: argparse.Namespace) -> int:
     statement = _statement(args)
     predicate = statement["predicate"]
     _refuse_contradictions(predicate)
+    if not args.rehearsal:
+        _refuse_rehearsal(predicate)
     text = _seal(serialized(statement), args)
     try:
         args.output.parent.mkdir(parents=True, exist_ok=True)
@@ -63,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
     print(f"signed {predicate['verdict']} of run {predicate['run']['id']}: {args.output}")
     print(f"candidate {predicate['candidate']['spec']}  digest {predicate['candidate']['digest'][:12]}")
     print(f"expires {predicate['expires']}")
-    if predicate["verdict"] != "PASS":
+    if predicate["verdict"] != "PASS" or args.rehearsal:
         print("not a release: `posterngate verify` refuses it")
     return 0
 
@@ -86,6 +93,17 @@ def _refuse_contradictions(predicate: dict[str, Any]) -> None:
     for problem in contradictions(predicate, manifest):
         raise UsageError(
             f"run={predicate['run']['id']}: its record contradicts itself ({problem}); not signed"
+        )
+
+
+def _refuse_rehearsal(predicate: dict[str, Any]) -> None:
+    """A signature is read as "this model was gated": where no model answered, or none judged, it is not."""
+    from posterngate.attest.rehearsed import rehearsed
+
+    if parts := rehearsed(predicate):
+        raise UsageError(
+            f"run={predicate['run']['id']}: {', '.join(parts)} is no model; not signed. Gate the candidate "
+            "with a real judge, or give --rehearsal to try the steps (verify refuses such a signature)"
         )
 
 

@@ -2,7 +2,8 @@
 
 Exit codes: 0 verified · 4 usage error · 10 unsigned · 11 bad signature · 12 other model · 13 stale ·
 14 looser thresholds · 15 not a PASS · 16 counts and verdict disagree · 17 waived · 18 other probes ·
-19 other report · 20 other adapter. Where several apply, each is printed and the first one's is the exit code.
+19 other report · 20 other adapter · 21 rehearsal. Where several apply, each is printed and the first one's
+is the exit code.
 """
 
 from __future__ import annotations
@@ -51,6 +52,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--report", type=Path, metavar="FILE", help="report.json that must be the run's own")
     parser.add_argument(
         "--allow-waivers", action="store_true", help="let waived verdicts through while their waivers hold"
+    )
+    parser.add_argument(
+        "--allow-rehearsal",
+        action="store_true",
+        help="let a run of scripted or recorded parts through: to try the steps, never in a deploy step",
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
@@ -116,6 +122,7 @@ def _examined(statement: dict[str, Any], args: argparse.Namespace) -> Findings:
         report=args.report,
         probes=tuple(args.probes),
         allow_waivers=args.allow_waivers,
+        allow_rehearsal=args.allow_rehearsal,
     )
     return examine(statement, question, datetime.now(UTC))
 
