@@ -52,6 +52,14 @@ def test_the_verdict_of_the_last_run_stands_at_the_top() -> None:
     assert "Last run" not in history_page([], [], [], 0.01)
 
 
+def test_what_does_not_pass_now_comes_before_what_does() -> None:
+    """The verdict of a population's last run decides."""
+    rows = [row(1, 0.1, "a.b"), row(2, 0.01, "a.b", verdict="PASS"), row(2, 0.1, "x.y")]
+    page = history_page(rows, [], [], 0.01)
+    assert page.index(">x.y</span>") < page.index(">a.b</span>")
+    assert "1 run as a table" in page
+
+
 def test_nothing_found_leaves_its_section_out() -> None:
     """No change and no re-run are no headings."""
     page = history_page([row(1, 0.1, ceiling=None)], [], [], 0.01)

@@ -50,6 +50,7 @@ def rendered(template: str, values: Mapping[str, Any]) -> str:
         "interval": numbers.interval,
         "limit": numbers.limit,
         "count": numbers.count,
+        "many": numbers.many,
         "duration": numbers.duration,
         "least": numbers.lower,
         "most": numbers.upper,

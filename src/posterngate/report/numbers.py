@@ -18,6 +18,7 @@ __all__ = [
     "interval",
     "limit",
     "lower",
+    "many",
     "money",
     "p_value",
     "power_of_ten",
@@ -66,6 +67,11 @@ def limit(value: float | None) -> str:
 def count(value: float | None) -> str:
     """Return a whole number with thousands separated."""
     return NO_DATA if _missing(value) else f"{int(value):,}"  # type: ignore[arg-type]
+
+
+def many(number: int, noun: str) -> str:
+    """Return a number of things: ``1 run``, ``12 runs``."""
+    return f"{count(number)} {noun}{'' if number == 1 else 's'}"
 
 
 def counts(events: int | None, n: int | None) -> str:

@@ -19,18 +19,19 @@ Row = Mapping[str, Any]
 def history_page(rows: Sequence[Row], changes: Sequence[Row], reruns: Sequence[Row], alpha: float) -> str:
     """Return one self-contained page from `history`, `drift` and `reruns`, each as dicts.
 
-    Populations with a change point come first.
+    Populations with a change point come first, then those whose last run did not PASS.
     """
     names = list(dict.fromkeys(population_of(row) for row in rows))
     changed = {change["population"] for change in changes}
-    names.sort(key=lambda name: (name not in changed, name))
-    points = f"{len(changes)} change point{'' if len(changes) == 1 else 's'}"
+    green = {name: row["verdict"] == "PASS" for row in rows for name in [population_of(row)]}
+    names.sort(key=lambda name: (name not in changed, green[name], name))
+    points = numbers.many(len(changes), "change point")
     return rendered(
         "history.html",
         {
             "runs": len({row["run_id"] for row in rows}),
             "last": max(rows, key=lambda row: str(row["started"]), default=None),
-            "lead": f"{points} in {len(names)} populations",
+            "lead": f"{points} in {numbers.many(len(names), 'population')}",
             "alpha": alpha,
             "changes": [*change_lines(changes)],
             "reruns": [*rerun_lines(reruns)],

@@ -95,7 +95,7 @@ def believe_lines(document: Mapping[str, Any]) -> list[str]:
     return [
         _alarm([rule for rule in rules if rule["measure"] == "control"]),
         *(f"right model: {rule['claim']}" for rule in rules if rule["measure"] == "integrity"),
-        judge_line(document),
+        *judge_line(document).split("; "),
         f"answers: {counted} planned, {whole}, {numbers.count(lost)} unknown (each taken for the worse)",
     ]
 
