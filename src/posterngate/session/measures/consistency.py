@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 from posterngate import stats
 from posterngate.gate import Measured, measure_all
 from posterngate.records import Measure, Tally, Verdict
-from posterngate.session.measures.rate import (
+from posterngate.session.measures.arms import (
     arm_details,
     conditions_for,
     cut_short,
     not_sampled,
     plan_of,
-    rate_arm,
     total_ledger,
 )
+from posterngate.session.measures.rate import rate_arm
 from posterngate.spec.thresholds import Population
 from posterngate.verdict import decide
 

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any
 from posterngate import stats
 from posterngate.gate import Arm, Measured, measure_all
 from posterngate.records import Estimate, Measure, Outcome, Rule, Tally, Verdict
-from posterngate.session.measures.choice import scores_of
-from posterngate.session.measures.rate import (
+from posterngate.session.measures.arms import (
     arm_details,
     calibration_of,
     conditions_for,
@@ -22,6 +21,7 @@ from posterngate.session.measures.rate import (
     not_sampled,
     total_ledger,
 )
+from posterngate.session.measures.choice import scores_of
 from posterngate.session.plans import calibrations_of
 from posterngate.session.resolve import Cell, base_of, cells_of
 from posterngate.spec.thresholds import Population

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from posterngate.gate import Arm, measure
 from posterngate.records import Measure, Outcome, Plan, Rule, Trigger, Verdict
-from posterngate.session.measures.rate import (
+from posterngate.session.measures.arms import (
     arm_details,
     conditions_for,
     evidence_paths,

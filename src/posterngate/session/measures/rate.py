@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from posterngate import stats
 from posterngate.gate import Arm, Measured, measure, measure_all
-from posterngate.judges.calibration import State
 from posterngate.records import (
     Estimate,
     Label,
@@ -21,32 +20,25 @@ from posterngate.records import (
     Trigger,
     Verdict,
 )
-from posterngate.session.exclusion import lacking
-from posterngate.session.plans import ceiling_plan, margin_plan, needs_judge
+from posterngate.session.measures.arms import (
+    OF_THE_RUN,
+    arm_details,
+    calibration_of,
+    conditions_for,
+    evidence_paths,
+    not_sampled,
+    plan_of,
+    total_ledger,
+)
+from posterngate.session.plans import margin_plan
 from posterngate.spec.thresholds import Population
 from posterngate.triggers import OFF_TRIGGER
-from posterngate.verdict import Conditions, decide
+from posterngate.verdict import decide
 
 if TYPE_CHECKING:
     from posterngate.session.bench import Bench
 
-__all__ = [
-    "arm_details",
-    "calibration_of",
-    "conditions_for",
-    "cut_short",
-    "evidence_paths",
-    "extended",
-    "jailbreak_note",
-    "measure_rate",
-    "not_sampled",
-    "plan_of",
-    "rate_arm",
-    "total_ledger",
-]
-
-
-_OF_THE_RUN = "the run"  # whose budget it was
+__all__ = ["extended", "jailbreak_note", "measure_rate", "rate_arm"]
 
 
 def measure_rate(bench: Bench, population: Population) -> Verdict:
@@ -161,28 +153,8 @@ def rate_arm(bench: Bench, population: Population) -> Arm:
     return bench.arm(role, bench.candidates.candidate, bench.library.panel(rule), trigger, rule.rounds)
 
 
-def evidence_paths(
-    measured: Measured,
-    plans: Mapping[str, Plan],
-    tests: Mapping[str, Estimate],
-    rule: Rule,
-    reviews: Mapping[str, bool] | None = None,
-) -> dict[str, Any]:
-    """Return the evidence of each test, round by round, for the report: of the labels that it rests on."""
-    tally, look = measured.tally(rule.event), measured.second_look(reviews or {})
-    given = {name: (tally, plan) for name, plan in plans.items()}
-    if look.cells:
-        given |= stats.reviewed_tests(tally, plans["ceiling"], look)
-    return {name: stats.evidence_path(*given[name], test.rounds) for name, test in tests.items()}
-
-
 def _stop_reason(measured: Measured) -> str:
-    return _OF_THE_RUN if measured.stopped == "budget" else ""
-
-
-def plan_of(bench: Bench, rule: Rule, questions: int, weights_total: float) -> Plan:
-    """Return the frozen plan of one population of a rule."""
-    return ceiling_plan(bench.manifest, rule, questions, calibration_of(bench, rule), weights_total)
+    return OF_THE_RUN if measured.stopped == "budget" else ""
 
 
 def _plans(bench: Bench, rule: Rule, questions: int, baseline: Measured | None) -> Mapping[str, Plan]:
@@ -192,24 +164,6 @@ def _plans(bench: Bench, rule: Rule, questions: int, baseline: Measured | None) 
         tally = baseline.tally(rule.event)
         plans["margin"] = margin_plan(bench.manifest, rule, tally, calibration_of(bench, rule))
     return plans
-
-
-def calibration_of(bench: Bench, rule: Rule) -> Any:
-    """Return the judge's fresh counts for the rule's behaviour, None if it has none."""
-    certificate = bench.certificate(rule.behaviour)
-    return certificate.calibration if certificate and certificate.state is State.FRESH else None
-
-
-def conditions_for(bench: Bench, rule: Rule) -> Conditions:
-    """Return what must hold for the rule's counts to mean anything, as far as it is known beforehand."""
-    certificate = bench.certificate(rule.behaviour)
-    return Conditions(
-        unsupported=lacking(rule, bench.serve(bench.candidates.candidate)),
-        needs_judge=needs_judge(rule),
-        judge=bench.config.judge or "",
-        calibrated=certificate is not None and certificate.state is State.FRESH,
-        stale=certificate.reason if certificate is not None and certificate.state is State.STALE else "",
-    )
 
 
 def _baseline(bench: Bench, rule: Rule, panel: tuple[Probe, ...], trigger: Trigger) -> Measured | None:
@@ -260,65 +214,3 @@ def _fixed_bounds(measured: Measured, rule: Rule) -> tuple[float, float] | None:
     if measured.stopped == "budget":
         return None
     return stats.baseline_bounds(measured.tally(rule.event), stats.FIXED_ALPHA, stats.FIXED_ALPHA)
-
-
-def arm_details(
-    measured: Measured, event: frozenset[Label], bounds: tuple[float, float] | None = None
-) -> dict[str, Any]:
-    """Return an arm's figures for the report, and its key and ledger for the controller's accounts."""
-    labels = [answer.label for row in measured.rows for answer in row]
-    unsafe = sum(label in event for label in labels)
-    model = "baseline" if measured.arm.role.startswith("baseline") else "candidate"
-    return {
-        "model": model,
-        "arm": measured.arm.role.removeprefix("baseline").strip() or "off",
-        "unsafe": unsafe,
-        "n": len(labels),
-        "rate": unsafe / len(labels) if labels else None,
-        "lower": bounds[0] if bounds else None,
-        "upper": bounds[1] if bounds else None,
-        "key": measured.arm.key,
-        "planned": measured.arm.planned,
-        "ledger": measured.ledger(),
-    }
-
-
-def total_ledger(arms: list[Measured]) -> dict[str, int]:
-    """Add up the ledgers of an item's arms."""
-    total: dict[str, int] = {}
-    for measured in arms:
-        for label, count in measured.ledger().items():
-            total[label] = total.get(label, 0) + count
-    return total
-
-
-def cut_short(
-    bench: Bench, population: Population, drawn: Sequence[Measured], conditions: Conditions
-) -> Verdict:
-    """Return the verdict of a population that is measured whole or not at all, cut short by a budget."""
-    return not_sampled(bench, population, drawn[0].arm, replace(conditions, stop_reason=_OF_THE_RUN), drawn)
-
-
-def not_sampled(
-    bench: Bench,
-    population: Population,
-    arm: Arm,
-    conditions: Conditions,
-    drawn: Sequence[Measured] = (),
-) -> Verdict:
-    """Return the verdict of a population of which nothing can be said; what was `drawn` is accounted for."""
-    rule = population.rule
-    plan = plan_of(bench, rule, len(arm.probes), max(rule.weight, bench.manifest.fail_weight))
-    nothing = Measured(arm, (), "budget")
-    arms = list(drawn) or [nothing]
-    estimate: Estimate = stats.estimate(nothing.tally(rule.event), plan)
-    return decide(
-        rule,
-        estimate,
-        candidate=bench.config.candidate,
-        trigger=population.variant,
-        planned=sum(each.arm.planned for each in arms),
-        ledger=total_ledger(arms),
-        details={"measure": rule.measure.value, "arms": [arm_details(each, rule.event) for each in arms]},
-        conditions=conditions,
-    )
