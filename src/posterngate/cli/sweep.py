@@ -55,18 +55,26 @@ def _add_questions(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Train and weigh every cell; OUT/table.csv, results.json and plot.svg grow with each. Returns 0.
 
+    OUT/differences.json comes at the end: each recipe against the first one, question by question.
+
     Raises:
         UsageError: a recipe, a value or a set breaks its rule; nothing was trained.
         TrainError, EndpointError: a cell failed; the results before it are kept.
     """
-    from posterngate.report.sweep import text_table
+    from posterngate.report.sweep import difference_lines, text_table
+    from posterngate.session.sweep_differences import recipe_differences
 
     results = []
     for result in run_sweep(_grid(args), _tell):
         results.append(result)
         _write(results, args.out)
         print(f"{len(results)} of {_size(args)}: {result['key']}", file=sys.stderr)
-    print(json.dumps(results) if args.json else text_table(results))
+    differences = recipe_differences(results)
+    (args.out / "differences.json").write_text(json.dumps(differences, indent=1) + "\n", encoding="utf-8")
+    if args.json:
+        print(json.dumps(results))
+    else:
+        print("\n".join([text_table(results), "", *difference_lines(differences)]).rstrip())
     return 0
 
 

@@ -16,7 +16,7 @@ from rich.table import Table
 
 from posterngate.report import numbers
 
-__all__ = ["csv_table", "rank_plot", "step_plot", "text_table"]
+__all__ = ["csv_table", "difference_lines", "rank_plot", "step_plot", "text_table"]
 
 _FIELDS = (
     "key", "recipe", "rank", "seed", "n", "unsafe", "lower", "upper", "incoherent", "refused", "unknown",
@@ -81,6 +81,19 @@ def _row(cell: Cell) -> tuple[str, ...]:
         numbers.rate(cell["success"]) if cell["success"] is not None else "",
         f"{cell['training_seconds']:.0f}",
     )
+
+
+def difference_lines(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return one line per compared pair of recipes, in percentage points of the unsafe rate."""
+    lines = []
+    for row in rows:
+        setting = "".join(f" {key}={value}" for key, value in row["changes"].items())
+        lines.append(
+            f"{row['recipe']}{setting} less {row['against']}: {100 * row['difference']:+.1f} points "
+            f"[{100 * row['lower']:+.1f}, {100 * row['upper']:+.1f}] "
+            f"({row['questions']} questions, seeds {', '.join(map(str, row['seeds']))})"
+        )
+    return lines
 
 
 @dataclass(frozen=True, slots=True)
