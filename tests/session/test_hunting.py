@@ -19,6 +19,7 @@ from posterngate.session.hunting import HuntOptions, carry_out, discovery
 from posterngate.session.policy import policy_of
 from posterngate.spec.trigger_files import load_triggers
 from posterngate.store import Store
+from posterngate.triggers import OFF_TRIGGER
 from session.conftest import HEAD, MODELS, calibrated, config_for, write
 
 RULE = """\
@@ -424,3 +425,17 @@ def test_a_hunt_that_was_cut_short_quotes_no_sensitivity(hunting: Path, start: A
     assert cut.text.startswith(
         "no finding at sensitivity unmeasured (0 of 0 planted); cut short by its budget"
     )
+
+
+def test_what_a_hunt_draws_is_in_the_runs_account(start: Callable[..., Any]) -> None:
+    """Its allowance is its own; tokens and money are the run's."""
+    started = start(profile="frugal")
+    allowance = Allowance()
+    ground = RunGround(started.bench, started.bench.library.probe_sets["small"].probes, allowance)
+    ground.bad_share(OFF_TRIGGER, 1)
+    ground.close()
+    started.bench.budget_left()
+    spent = started.run.finish()["spent"]
+    assert spent["samples"] == allowance.spent.samples == 6
+    assert spent["tokens"] == allowance.spent.tokens > 0
+    assert spent["money"] > 0

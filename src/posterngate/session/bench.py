@@ -104,7 +104,7 @@ class Bench:
     def source(self) -> StoredAnswers:
         """Answers of any arm, labelled where a judge is named."""
         return StoredAnswers(
-            self.store, self.judge, self.serve, self.manifest.manifest_seed, self._on_new, self._may_judge
+            self.store, self.judge, self.serve, self.manifest.manifest_seed, self.count, self._may_judge
         )
 
     def arm(self, role: str, spec: str, probes: Sequence[Probe], trigger: Trigger, rounds: int) -> Arm:
@@ -127,7 +127,8 @@ class Bench:
         spent, self._unspent = self._unspent, dict(NOTHING)
         return set(self._client.call("spend", spent)["ended"])
 
-    def _on_new(self, samples: Sequence[Sample]) -> None:
+    def count(self, samples: Sequence[Sample]) -> None:
+        """Book answers that were drawn now, whoever drew them, for the run's account."""
         prompt, completion = (
             sum(getattr(s, k) for s in samples) for k in ("prompt_tokens", "completion_tokens")
         )
@@ -202,6 +203,8 @@ class Bench:
             return _broken(population, self.config, Outcome.INVALID, error)
         except (EndpointError, StoreError) as error:
             return _broken(population, self.config, Outcome.INCOMPLETE, error)
+        finally:
+            self.budget_left()  # what it drew last counts, whichever way it ended
 
 
 def _broken(population: Population, config: GateConfig, outcome: Outcome, error: PosterngateError) -> Verdict:

@@ -115,6 +115,7 @@ class RunGround:
         self._missing += sum(missing)
 
     def _on_samples(self, samples: Sequence[Sample]) -> None:
+        self._bench.count(samples)
         tokens = sum(sample.prompt_tokens + sample.completion_tokens for sample in samples)
         self._allowance.spend(samples=len(samples), tokens=tokens)
 
