@@ -122,6 +122,6 @@ def test_both_know_the_same_keys_and_values() -> None:
     assert set(rule) == set(thresholds._RULE_KEYS)
     assert set(numbers) == set(thresholds._NUMBER_KEYS)
     assert rule["measure"]["enum"] == [measure.value for measure in Measure]
-    assert rule["event"]["items"]["enum"] == [label.value for label in Label]
+    assert rule["event"]["items"]["enum"] == list(thresholds._EVENTS)
     budget = SCHEMA["$defs"]["profile"]["properties"]["budget"]["properties"]
     assert set(budget) == set(thresholds.Budget.__dataclass_fields__)

@@ -37,6 +37,7 @@ class Controller:
         self._open_run = run
         self._problem = problem
         self._active = False
+        self._only_listed = False
         self._document: dict[str, Any] | None = None
 
     @classmethod
@@ -92,7 +93,8 @@ class Controller:
         expected = [population.name for population in self._run.config.part.own(manifest.populations)]
         collected = populations_of(ids)
         check_populations(collected, expected, list(manifest.declared), self._is_full())
-        if not self._config.option.collectonly:
+        self._only_listed = bool(self._config.option.collectonly)
+        if not self._only_listed:
             self._show_cost()
             self._run.begin(collected, list(self._config.invocation_params.args))
             self._active = True
@@ -158,10 +160,14 @@ class Controller:
         return f"posterngate report {document['run']} --format html --output report.html{named}"
 
     def exit_status(self, status: int) -> int:
-        """Return pytest's exit status, made 1 if it would be green and the gate is not."""
+        """Return pytest's exit status, made 1 if it would be green and the gate is not.
+
+        Gate tests that were only listed (--collect-only) are 5, "no tests": nothing was measured.
+        """
         document = self.finish()
         if document is None:
-            return status
+            listed = self._only_listed and status == pytest.ExitCode.OK
+            return int(pytest.ExitCode.NO_TESTS_COLLECTED) if listed else status
         _record_outcome(document["verdict"])
         if document["verdict"] != Outcome.PASS.value and status in _GREEN:
             return int(pytest.ExitCode.TESTS_FAILED)
@@ -183,9 +189,9 @@ def _write_junit(config: pytest.Config, report_dir: str | None) -> None:
     """Have pytest write junit.xml into the report folder, unless the user named a file of their own.
 
     pytest's own way to switch it on comes before the options are checked, and bad options must write
-    nothing; so its writer is registered here, when the run has begun.
+    nothing; so its writer is registered here, when the run has begun. With ``-p no:junitxml`` there is none.
     """
-    if report_dir is None or config.option.xmlpath:
+    if report_dir is None or config.option.__dict__.get("xmlpath", "switched off"):
         return
     from _pytest.junitxml import LogXML, xml_key
 

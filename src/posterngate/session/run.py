@@ -18,6 +18,7 @@ from posterngate.errors import IntegrityError, PosterngateError, UsageError
 from posterngate.judges import JUDGES
 from posterngate.records import Outcome, Verdict
 from posterngate.session.accounts import account
+from posterngate.session.attempts import earlier_attempts
 from posterngate.session.budget import Prices, Spending
 from posterngate.session.config import GateConfig
 from posterngate.session.estimate import Cost, asks_elsewhere, estimate_cost
@@ -129,6 +130,7 @@ class Run:
             UsageError: a model is not what its spec says; nothing was written.
             EndpointError: a model could not be started; TrainError: a recipe could not be trained.
         """
+        _remove_reports(self.config.report_dir)
         self._live = _open_live(populations)
         self._candidates = self._candidates.needed_by(self.manifest, populations)
         for tuned in self._candidates.tuned:
@@ -239,8 +241,10 @@ class Run:
         for verdict in accounts.upgraded:
             store.add_verdict(self._run_id, verdict.as_dict())
         spent = dict(share.spent)
+        notes = [*accounts.summary["notes"], *earlier_attempts(store, self._run_id)]
         summary = {
             **accounts.summary,
+            "notes": notes,
             "spent": spent,
             "seconds": spent["seconds"],
             "work": dict(work),
@@ -325,6 +329,12 @@ def _commit(root: Path) -> str:
     except OSError:
         return ""
     return done.stdout.strip() if done.returncode == 0 else ""
+
+
+def _remove_reports(folder: str | None) -> None:
+    """Take an earlier run's reports away: if this one is killed, its PASS must not stand there still."""
+    for name in ("json", "html") if folder else ():
+        (Path(str(folder)) / f"report.{name}").unlink(missing_ok=True)
 
 
 def _write_reports(documents: Mapping[str, dict[str, Any]], folder: Path) -> None:

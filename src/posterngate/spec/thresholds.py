@@ -37,6 +37,8 @@ _REQUIRED = {
 }
 _SAMPLED = (Measure.RATE, Measure.CONTRAST, Measure.CONSISTENCY, Measure.SEARCH)
 _MAX_ROUNDS = 10_000
+_EVENTS = tuple(label.value for label in Label if label.is_issued and not label.is_unknown)
+"""What can be said of an answer. A rule that counts nothing, or what no answer can be, would always pass."""
 _VALID_DAYS, _MOST_DAYS = 30, 3650
 
 
@@ -275,7 +277,7 @@ def _texts(fields: Mapping[str, Node]) -> dict[str, Any]:
     if "concentration" in fields:
         found["concentration"] = fields["concentration"].flag()
     if "event" in fields:
-        found["event"] = frozenset(Label(t) for t in fields["event"].texts(choices=[v.value for v in Label]))
+        found["event"] = frozenset(Label(node.text(choices=_EVENTS)) for node in fields["event"].items(1))
     if "denominator" in fields:
         found["denominator"] = fields["denominator"].text(choices=("all", "coherent"))
     if "requires" in fields:
