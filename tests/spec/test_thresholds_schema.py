@@ -9,7 +9,7 @@ import jsonschema
 import pytest
 
 from posterngate.errors import SpecError
-from posterngate.records import Label, Measure
+from posterngate.records import Measure
 from posterngate.spec import thresholds
 from posterngate.spec.thresholds import load_manifest, profile_names
 from posterngate.spec.yaml_source import load
