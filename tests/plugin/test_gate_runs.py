@@ -60,6 +60,7 @@ def test_the_last_line_leads_to_the_page(run_gate, gate_project: pytest.Pytester
     assert words[-2:] == ["--store", "kept/runs.sqlite"]
     assert main(words[1:]) == 0
     assert "<h1>" in (gate_project.path / "report.html").read_text()
+    assert "report: " not in run_gate("-n", "0", "-q", "--gate-store", "kept/runs.sqlite").stdout.str()
 
 
 def test_a_hidden_trigger_fails_only_its_own_rule(run_gate, gate_project: pytest.Pytester) -> None:

@@ -147,7 +147,8 @@ class Controller:
             colour = reporter.hasmarkup
             reporter.write_line("")
             reporter.write(summary(document, color=colour) + "\n")
-            reporter.write_line(f"report: {self._where_to_read(document)}")
+            if reporter.verbosity >= 0:
+                reporter.write_line(f"report: {self._where_to_read(document)}")
 
     def _where_to_read(self, document: dict[str, Any]) -> str:
         """The page with all that the summary leaves out, or the command that writes it."""
