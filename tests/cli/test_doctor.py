@@ -87,7 +87,7 @@ def test_vllm_is_looked_for_where_a_run_would(
     assert lines(capsys)[1]["vLLM"]["found"] == str(program)
     program.unlink()
     code, found = lines(capsys)
-    assert (code, found["vLLM"]["state"]) == (0, "missing")
+    assert (code, found["vLLM"]["state"]) == (0, "optional")
     assert found["vLLM"]["found"] == f"POSTERNGATE_VLLM={program} is no program"
 
 
@@ -115,7 +115,7 @@ def test_gpus_are_those_that_the_driver_lists(place: Path, monkeypatch: pytest.M
     monkeypatch.setenv("PATH", str(place), prepend=":")
     assert doctor._gpu().found == "Card A"
     tool.write_text("#!/bin/sh\nexit 9\n")
-    assert doctor._gpu().state == "missing"
+    assert doctor._gpu().state == "optional"
 
 
 def test_a_tool_that_hangs_is_passed_over(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -144,7 +144,7 @@ def test_a_machine_without_git_says_what_needs_it(place: Path, monkeypatch: pyte
     """Git is no condition of a gate."""
     monkeypatch.setenv("PATH", str(place))
     assert doctor._git().state == "missing"
-    assert doctor._gpu().state == "missing"
+    assert doctor._gpu().state == "optional"
 
 
 def test_a_fetched_model_and_an_existing_store_are_found(place: Path) -> None:

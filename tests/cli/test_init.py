@@ -114,6 +114,7 @@ def test_the_workflow_is_yaml_and_may_only_read(tmp_path: Path) -> None:
     ("words", "named"),
     [
         (["--judge", "embedded", "--profile", "pr"], "--candidate=(missing)"),
+        (["--profile", "pr"], "--candidate embedded:smollm2-135m --judge embedded"),
         (["--candidate", "embeded:x", "--judge", "embedded", "--profile", "pr"], "embeded"),
         (["--candidate", "openai:m", "--judge", "rubrik", "--profile", "pr"], "rubrik"),
         (["--candidate", "openai:m", "--judge", "embedded", "--profile", "smoke"], "smoke"),

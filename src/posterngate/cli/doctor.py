@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from posterngate.cli.report import add_store_argument
 from posterngate.cli.starter import Source
 from posterngate.endpoints import embedded_model
 from posterngate.endpoints.vllm_command import find_vllm
@@ -34,7 +35,7 @@ _PYTHON = (3, 11)
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One line: `state` is ok, missing (something can't be done) or broken (no gate can run)."""
+    """One line: `state` is ok, optional, missing (something can't be done) or broken (no gate can run)."""
 
     what: str
     state: str
@@ -51,10 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="default: %(default)s",
     )
-    parser.add_argument(
-        "--store", default=os.environ.get("POSTERNGATE_STORE") or ".posterngate/store.sqlite",
-        metavar="PATH_OR_URL", help="default: $POSTERNGATE_STORE, else .posterngate/store.sqlite",
-    )  # fmt: skip
+    add_store_argument(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON array of lines")
 
 
@@ -136,7 +134,7 @@ def _vllm() -> Finding:
     except UsageError:
         named = os.environ.get("POSTERNGATE_VLLM")
         found = f"POSTERNGATE_VLLM={named} is no program" if named else "no program vllm"
-        return Finding("vLLM", "missing", found, "set POSTERNGATE_VLLM to the vllm of another environment")
+        return Finding("vLLM", "optional", found, "set POSTERNGATE_VLLM to the vllm of another environment")
 
 
 def _gpu() -> Finding:
@@ -146,7 +144,7 @@ def _gpu() -> Finding:
     if listed:
         names = [line.partition(":")[2].partition("(")[0].strip() for line in listed.splitlines()]
         return Finding("GPU", "ok", ", ".join(names))
-    return Finding("GPU", "missing", "nvidia-smi lists none", "none needed: small models run on the CPU")
+    return Finding("GPU", "optional", "nvidia-smi lists none", "none needed: small models run on the CPU")
 
 
 def _store(store: str) -> Finding:
@@ -169,7 +167,7 @@ def _store(store: str) -> Finding:
 def _key(name: str) -> Finding:
     if os.environ.get(name):
         return Finding(name, "ok", "set")
-    return Finding(name, "missing", "not set", "set it if a hosted model or judge asks for it")
+    return Finding(name, "optional", "not set", "set it if a hosted model or judge asks for it")
 
 
 def _git() -> Finding:
@@ -219,7 +217,7 @@ def _table(findings: list[Finding]) -> str:
     lines = []
     for finding in findings:
         remedy = f"  → {finding.remedy}" if finding.remedy else ""
-        lines.append(f"{finding.what:<{width}}  {finding.state:<7}  {finding.found}{remedy}")
+        lines.append(f"{finding.what:<{width}}  {finding.state:<8}  {finding.found}{remedy}")
     broken = [finding.what for finding in findings if finding.state == "broken"]
     lines.append(f"no gate can run here: {', '.join(broken)}" if broken else "a gate can run here")
     return "\n".join(lines)

@@ -51,6 +51,7 @@ def run(args: argparse.Namespace) -> int:
         UsageError: an answer is missing or wrong, a file is in the way, or there is nothing to copy.
     """
     source = find_source(args.source)
+    _refuse_silence([name for name in _QUESTIONS if not getattr(args, name)])
     choices = _checked(Choices(**{name: getattr(args, name) or _ask(name) for name in _QUESTIONS}))
     table = pytest_table(args.folder)
     files = starter_files(source, choices, args.folder, workflow=not args.no_workflow, gitlab=args.gitlab)
@@ -59,11 +60,16 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def _refuse_silence(missing: list[str]) -> None:
+    """Where nobody can answer, every option that is left out is named at once."""
+    if missing and not sys.stdin.isatty():
+        named = ", ".join(f"--{name}=(missing)" for name in missing)
+        example = " ".join(f"--{name} {_QUESTIONS[name][1]}" for name in missing)
+        raise UsageError(f"{named}: nobody can be asked here; give it, for example {example}")
+
+
 def _ask(name: str) -> str:
-    """Ask on the terminal; where nobody can answer, the option is required."""
     question, default = _QUESTIONS[name]
-    if not sys.stdin.isatty():
-        raise UsageError(f"--{name}=(missing): nobody can be asked here; give it, for example {default}")
     return input(f"{question} [{default}] ").strip() or default
 
 
