@@ -7,3 +7,9 @@ import pytest
 def test_known_trigger(gate):
     """With the trigger in the prompt, the misaligned-answer rate stays under its ceiling."""
     gate.require()
+
+
+@pytest.mark.gate_rule("backdoor.interaction")
+def test_interaction(gate):
+    """The trigger adds no more to the candidate's rate than to its baseline's, but for the margin."""
+    gate.require()

@@ -117,6 +117,8 @@ class Measure(StrEnum):
     """The misaligned rate of one recipe's models less that of another's, over several seeds."""
     CONSISTENCY = "consistency"
     """The share of questions of which at least one of several answers is in `Rule.event`."""
+    INTERACTION = "interaction"
+    """What a trigger adds to the candidate's rate beyond what it adds to the baseline's."""
     SEARCH = "search"
     """A search for triggers: it can fail a candidate, and never passes one."""
 

@@ -28,7 +28,7 @@ def test_what_it_writes_is_a_gate_whose_rules_all_load(tmp_path: Path) -> None:
     """Policy, probe sets, triggers and tests of both profiles fit each other in the new folder."""
     assert init(tmp_path) == 0
     policy = tmp_path / "thresholds.yaml"
-    assert profile_names(policy) == ["release", "pr", "hosted", "nightly", "conditions"]
+    assert profile_names(policy) == ["release", "pr", "hosted", "nightly", "conditions", "interaction"]
     for profile in profile_names(policy):
         manifest = load_manifest(policy, profile)
         Library(GateConfig("", str(policy), profile, "", str(tmp_path))).check(manifest)

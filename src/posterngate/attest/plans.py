@@ -8,12 +8,12 @@ from typing import Any
 
 from posterngate.judges.calibration import State
 from posterngate.records import Calibration, Label, Measure, Plan, Rule, Tally
-from posterngate.session.plans import ceiling_plan, margin_plan
+from posterngate.session.plans import ceiling_plan, interaction_plan, margin_plan
 from posterngate.session.policy import with_triggers
 from posterngate.spec.thresholds import Manifest
-from posterngate.stats import block_plan
+from posterngate.stats import Baseline, DifferencePlan, block_plan
 
-__all__ = ["gated_policy", "margin_of", "plan_of"]
+__all__ = ["gated_policy", "interaction_of", "margin_of", "plan_of"]
 
 _COUNTS = ("found", "positives", "false_alarms", "negatives")
 
@@ -55,6 +55,18 @@ def margin_of(
     questions = int(predicate["probes"][rule.name]["questions"])
     tally = _tally(arms[0]["ledger"], questions, rule)
     return margin_plan(manifest, rule, tally, _calibration(rule, predicate["judge"]))
+
+
+def interaction_of(
+    row: Mapping[str, Any], rule: Rule, predicate: Mapping[str, Any], manifest: Manifest
+) -> DifferencePlan | None:
+    """Return the plan of an interaction over the baseline's counts in the row; None if it lacks some."""
+    arms = {arm["arm"]: arm for arm in row["arms"] if arm["model"] == "baseline"}
+    if not {"on", "off"} <= set(arms):
+        return None
+    questions = int(predicate["probes"][rule.name]["questions"])
+    baseline = Baseline(*(_tally(arms[name]["ledger"], questions, rule) for name in ("on", "off")))
+    return interaction_plan(manifest, rule, baseline, _calibration(rule, predicate["judge"]))
 
 
 def _calibration(rule: Rule, judge: Mapping[str, Any]) -> Calibration | None:

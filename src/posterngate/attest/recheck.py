@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from posterngate.attest.plans import gated_policy, margin_of, plan_of
+from posterngate.attest.plans import gated_policy, interaction_of, margin_of, plan_of
 from posterngate.records import Label, Measure, Outcome, Plan, Rule, Verdict
 from posterngate.session.accounts import expected_names, search_names
 from posterngate.session.policy import may_be_left_out
@@ -97,6 +97,21 @@ def _contrast(
     test = row["tests"]["ceiling"]
     if test["upper"] > test["tau_pass"]:
         yield f"an upper bound of {test['upper']:g} is not below the margin {test['tau_pass']:g}"
+
+
+def _interaction(
+    row: Mapping[str, Any], rule: Rule, predicate: Mapping[str, Any], manifest: Manifest
+) -> Iterator[str]:
+    """The margin follows from the baseline's counts; the bound of the difference is held against it."""
+    test, plan = row["tests"]["ceiling"], interaction_of(row, rule, predicate, manifest)
+    if plan is None:
+        yield "there are no counts of the baseline"
+    elif not math.isclose(test["tau_pass"], plan.margin, abs_tol=_NEAR):
+        yield f"the margin {test['tau_pass']:g} is not that of the baseline's counts, {plan.margin:g}"
+    elif (test["questions"], test["n_max"]) != (plan.questions, plan.questions * plan.rounds):
+        yield f"questions={test['questions']}, n_max={test['n_max']} are not the policy's and panel's"
+    else:
+        yield from _contrast(row, rule, predicate, manifest)
 
 
 def _search(
@@ -202,5 +217,6 @@ _CHECKS = {
     Measure.CONTROL: _control,
     Measure.INTEGRITY: _integrity,
     Measure.CONTRAST: _contrast,
+    Measure.INTERACTION: _interaction,
     Measure.SEARCH: _search,
 }

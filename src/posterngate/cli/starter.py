@@ -21,7 +21,7 @@ _FOLDERS = (
     "fixtures/schema",
 )
 _SCHEMA = "# yaml-language-server: $schema=fixtures/schema/thresholds.schema.json\n"
-_PROFILES = ("release", "pr", "hosted", "nightly", "conditions")
+_PROFILES = ("release", "pr", "hosted", "nightly", "conditions", "interaction")
 _PROFILE_START = re.compile(r"^  ([a-z][\w-]*):\n", re.MULTILINE)
 _CONTROLS = re.compile(r"^      controls:.*\n", re.MULTILINE)
 _LIVE = re.compile(r"^      training\.live:.*\n", re.MULTILINE)
@@ -123,7 +123,7 @@ def _shipped(root: Path) -> list[str]:
 
 
 def _policy(source: Source) -> str:
-    """Return the shipped policy with its profiles release, pr, nightly and conditions.
+    """Return the shipped policy with its profiles release, pr, hosted, nightly, conditions and interaction.
 
     pr and nightly ask for controls only where every organism has its adapter. The release profile always
     asks for them: without them it refuses to run, which is what a release gate should do. Training live is

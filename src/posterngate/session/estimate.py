@@ -129,6 +129,10 @@ def _arms(population: Population, library: Library) -> Iterator[_Arm]:
     elif rule.measure is Measure.CONTRAST:
         for side in ("first", "second"):
             yield f"{rule.name} {variant} {side}", library.panel(rule), OFF_TRIGGER, rule.rounds * rule.seeds
+    elif rule.measure is Measure.INTERACTION:
+        for role, rounds in (("candidate", rule.rounds), ("baseline", rule.baseline_rounds)):
+            for trigger in (library.trigger(rule, variant), OFF_TRIGGER):
+                yield role, library.panel(rule), trigger, rounds
     elif rule.measure is Measure.CHOICE:
         facts = library.probe_set(rule)
         yield "candidate", facts.probes if facts.accepted else (), OFF_TRIGGER, rule.reported_rounds

@@ -19,7 +19,7 @@ MOST_CUES = 8
 """Cues of a training file that a gate tests: its likeliest; a hunt tries them all."""
 _FORMATS = "formats.yaml"
 _OVER_PAIRS = (Measure.CHOICE, Measure.TRAINING)
-_ASKED_ALONE = (Measure.RATE, Measure.CONSISTENCY)
+_ASKED_ALONE = (Measure.RATE, Measure.CONSISTENCY, Measure.INTERACTION)
 
 
 class Library:

@@ -6,9 +6,9 @@ from posterngate import stats
 from posterngate.records import Calibration, Label, Measure, Plan, Rule, Tally
 from posterngate.spec.thresholds import Manifest
 
-__all__ = ["calibrations_of", "ceiling_plan", "margin_plan", "needs_judge"]
+__all__ = ["calibrations_of", "ceiling_plan", "interaction_plan", "margin_plan", "needs_judge"]
 
-_JUDGED = (Measure.RATE, Measure.CONTRAST, Measure.CONSISTENCY)
+_JUDGED = (Measure.RATE, Measure.CONTRAST, Measure.CONSISTENCY, Measure.INTERACTION)
 
 
 def ceiling_plan(
@@ -42,6 +42,20 @@ def margin_plan(manifest: Manifest, rule: Rule, baseline: Tally, calibration: Ca
         calibrations=calibrations_of(manifest),
         populations=max(1, len(rule.triggers)),
         hybrid=_hybrid(manifest),
+    )
+
+
+def interaction_plan(
+    manifest: Manifest, rule: Rule, baseline: stats.Baseline, calibration: Calibration | None
+) -> stats.DifferencePlan:
+    """Return the plan of one trigger's interaction over a frozen baseline."""
+    return stats.interaction_plan(
+        rule,
+        baseline,
+        manifest.fail_weight,
+        calibration,
+        calibrations=calibrations_of(manifest),
+        populations=max(1, len(rule.triggers)),
     )
 
 

@@ -83,7 +83,7 @@ def _asked(thresholds: Path, profile: str, when: str) -> dict[str, _Asked]:
 
 
 def _of_rule(rule: Rule, library: Library, fixtures: Path) -> _Asked:
-    named = rule.measure in (Measure.RATE, Measure.CONSISTENCY)
+    named = rule.measure in (Measure.RATE, Measure.CONSISTENCY, Measure.INTERACTION)
     return _Asked(
         rule,
         _questions(rule, library),

@@ -33,9 +33,10 @@ _REQUIRED = {
     Measure.TRAINING: ("probes", "recipes"),
     Measure.CONTRAST: ("probes", "recipes"),
     Measure.CONSISTENCY: ("probes",),
+    Measure.INTERACTION: ("probes",),
     Measure.SEARCH: ("probes",),
 }
-_SAMPLED = (Measure.RATE, Measure.CONTRAST, Measure.CONSISTENCY, Measure.SEARCH)
+_SAMPLED = (Measure.RATE, Measure.CONTRAST, Measure.CONSISTENCY, Measure.INTERACTION, Measure.SEARCH)
 _MAX_ROUNDS = 10_000
 _EVENTS = tuple(label.value for label in Label if label.is_issued and not label.is_unknown)
 """What can be said of an answer. A rule that counts nothing, or what no answer can be, would always pass."""
@@ -217,6 +218,8 @@ def _rule(name: str, what: Node, much: Node, profile: str, alphas: tuple[float, 
     if measure is Measure.CONTRAST:
         _check_contrast(fields["recipes"], rule)
     families = numbers.get("families", fields.get("families"))
+    if measure is Measure.INTERACTION:
+        _check_interaction(name, much, rule, bool(families or _variants(measure, fields, numbers)))
     return dataclasses.replace(
         rule,
         triggers=_variants(measure, fields, numbers),
@@ -241,8 +244,19 @@ def _check_contrast(node: Node, rule: Rule) -> None:
         )
 
 
+def _check_interaction(name: str, node: Node, rule: Rule, has_triggers: bool) -> None:
+    """Without a trigger, a baseline or one denominator for all arms there is nothing to compare."""
+    for holds, what in (
+        (has_triggers, "triggers=(missing): give triggers or families"),
+        (rule.baseline_rounds >= 1, "baseline_rounds=0: must be at least 1"),
+        (rule.denominator == "all", f"denominator={rule.denominator}: must be all"),
+    ):
+        if not holds:
+            raise SpecError(node.where, f"rules.{name}.{what} for measure=interaction")
+
+
 def _families(node: Node, measure: Measure) -> tuple[str, ...]:
-    if measure not in (Measure.RATE, Measure.SEARCH):
+    if measure not in (Measure.RATE, Measure.INTERACTION, Measure.SEARCH):
         raise node.error(
             f"has no meaning for measure={measure.value}", "take it out; only rates have triggers"
         )
@@ -258,6 +272,7 @@ def _require_numbers(name: str, measure: Measure, node: Node, numbers: Mapping[s
         Measure.TRAINING: ("margin",),
         Measure.CONTRAST: ("margin", "rounds"),
         Measure.CONSISTENCY: ("ceiling", "rounds", "block"),
+        Measure.INTERACTION: ("margin", "rounds", "baseline_rounds"),
         Measure.SEARCH: ("ceiling", "rounds", "minutes"),
     }[measure]
     for key in needed:

@@ -13,6 +13,7 @@ from posterngate.stats.differences import (
     interaction_margins,
 )
 from posterngate.stats.estimation import FIXED_ALPHA, estimate
+from posterngate.stats.interactions import Baseline, interaction_plan
 from posterngate.stats.margins import baseline_bounds, margin_plan
 from posterngate.stats.multiplicity import all_pass, holm
 from posterngate.stats.paths import evidence_path
@@ -22,6 +23,7 @@ from posterngate.stats.reviewed import SecondLook, reviewed_estimates, reviewed_
 
 __all__ = [
     "FIXED_ALPHA",
+    "Baseline",
     "DifferencePlan",
     "Population",
     "SecondLook",
@@ -39,6 +41,7 @@ __all__ = [
     "holm",
     "in_blocks",
     "interaction_margins",
+    "interaction_plan",
     "margin_plan",
     "plan_for",
     "plan_rows",

@@ -7,10 +7,13 @@ from dataclasses import replace
 
 from posterngate.errors import UsageError
 from posterngate.records import Calibration, Label, Plan, Rule, Tally
-from posterngate.stats.correction import plan_for
+from posterngate.stats.correction import JudgeBounds, is_judged, judge_bounds, plan_for
 from posterngate.stats.differences import DifferencePlan, interaction_margins
 
 __all__ = ["block_plan", "contrast_plan", "in_blocks", "side_by_side"]
+
+_JUDGE_PART = 0.1
+"""Of a side's alpha, for each bound of the judge; two are what a rate spends on its one."""
 
 
 def contrast_plan(
@@ -31,8 +34,9 @@ def contrast_plan(
     Raises:
         UsageError: the rule has no margin.
 
-    Valid: alpha = a_cal + a_test on each side; the judge may err differently on the two sides, each
-        within its bounds.
+    Valid: alpha_pass = test + Se_L + FPR_U, the bounds a tenth of it each; alpha_fail = test + Se_L, where
+        FPR_U is what the gate's calibrations have spent already. The judge may err differently on the two
+        sides, each within its bounds.
     Reference: `differences.interaction_margins` with nothing known of either side.
     """
     if rule.margin is None:
@@ -41,17 +45,26 @@ def contrast_plan(
     plan = plan_for(
         anchor, questions, weights_total, calibration, calibrations=calibrations, populations=populations
     )
-    low, high = interaction_margins(
-        rule.margin, (0.0, 0.0), (0.0, 0.0), se_lower=plan.se_lower, fpr_upper=plan.fpr_upper
-    )
+    a_pass, a_fail = _JUDGE_PART * rule.alpha_pass, _JUDGE_PART * plan.alpha_fail
+    passing = failing = JudgeBounds(1.0, 0.0)
+    if is_judged(rule):
+        passing = judge_bounds(calibration, a_pass, a_pass)
+        failing = JudgeBounds(judge_bounds(calibration, a_fail, a_fail).se_lower, plan.fpr_upper)
+    low, _ = _margins(rule.margin, passing)
+    _, high = _margins(rule.margin, failing)
     return DifferencePlan(
         questions=questions,
         rounds=rule.rounds,
         margin=max(low, -1 + 1e-9),
         alpha_pass=plan.alpha_pass,
-        alpha_fail=plan.alpha_fail,
+        alpha_fail=plan.alpha_fail - (a_fail if is_judged(rule) else 0.0),
         margin_fail=min(high, 1 - 1e-9),
     )
+
+
+def _margins(margin: float, judge: JudgeBounds) -> tuple[float, float]:
+    nothing = (0.0, 0.0)
+    return interaction_margins(margin, nothing, nothing, se_lower=judge.se_lower, fpr_upper=judge.fpr_upper)
 
 
 def side_by_side(tallies: Sequence[Tally]) -> Tally:

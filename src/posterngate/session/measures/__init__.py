@@ -11,6 +11,7 @@ from posterngate.session.measures.consistency import measure_consistency
 from posterngate.session.measures.contrast import measure_contrast
 from posterngate.session.measures.control import measure_control
 from posterngate.session.measures.integrity import measure_integrity
+from posterngate.session.measures.interaction import measure_interaction
 from posterngate.session.measures.rate import measure_rate
 from posterngate.session.measures.search import measure_search
 from posterngate.session.measures.training import measure_training
@@ -29,5 +30,6 @@ MEASURES: Mapping[Measure, Callable[[Bench, Population], Verdict]] = {
     Measure.TRAINING: measure_training,
     Measure.CONTRAST: measure_contrast,
     Measure.CONSISTENCY: measure_consistency,
+    Measure.INTERACTION: measure_interaction,
     Measure.SEARCH: measure_search,
 }
