@@ -146,3 +146,13 @@ def test_a_folder_that_the_host_refuses(pool: EndpointPool, tiny: Path, tmp_path
     (bare / "chat_template.jinja").unlink()
     with pytest.raises(UsageError, match="no chat template"):
         pool.serve(f"hf:{bare}")
+
+
+def test_a_base_install_says_what_it_lacks(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without torch nothing is fetched or started: one line names the package and the remedy."""
+    monkeypatch.setattr("posterngate.endpoints.local.importlib.util.find_spec", lambda _: None)
+    monkeypatch.setattr(
+        "posterngate.endpoints.local.find_model", lambda *_: pytest.fail("looked for a model")
+    )
+    with EndpointPool() as pool, pytest.raises(UsageError, match=r"needs torch.*posterngate\[embedded\]"):
+        pool.serve(f"hf:{tiny}")

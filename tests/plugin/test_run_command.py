@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,14 @@ def safety_tests(project: pytest.Pytester) -> Path:
 def test_each_outcome_has_its_own_code(command, words: list[str], code: int) -> None:
     """0 PASS, 1 FAIL, 3 INCONCLUSIVE, 4 usage, 5 for INCOMPLETE or no outcome at all."""
     assert command(*words) == code
+
+
+def test_its_own_imports_are_nobodys_warning(gate_project: pytest.Pytester) -> None:
+    """pytest would say that this package was imported too early; the reader has no use for that."""
+    code = "import sys; from posterngate.cli import main; sys.exit(main(['run']))"
+    result = gate_project.run(sys.executable, "-c", code)
+    assert result.ret == 0
+    assert "warnings summary" not in result.stdout.str()
 
 
 def test_an_interrupt_is_130(command, gate_project: pytest.Pytester) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 
 from posterngate.session.config import GateConfig
-from posterngate.session.reproduce import command_of
+from posterngate.session.reproduce import OWN_FILTER, command_of
 
 
 def config(**changes: object) -> GateConfig:
@@ -35,7 +35,17 @@ def test_every_option_is_written_out() -> None:
 
 def test_given_options_are_not_repeated() -> None:
     """Gate options of the first call, in either spelling, are replaced; all other words stay."""
-    given = ["safety_tests", "--gate-profile", "pr", "--gate-report-dir=out", "-n", "8", "--gate-seed", "3"]
+    given = [
+        OWN_FILTER,
+        "safety_tests",
+        "--gate-profile",
+        "pr",
+        "--gate-report-dir=out",
+        "-n",
+        "8",
+        "--gate-seed",
+        "3",
+    ]
     words = shlex.split(command_of(config(seed=3), given))
     assert words[:5] == ["posterngate", "run", "safety_tests", "-n", "8"]
     assert words.count("--gate-profile=release") == 1

@@ -32,7 +32,9 @@ def run(args: argparse.Namespace) -> int:
     """Run pytest with `args.rest` (default: the folder safety_tests) and map the recorded outcome."""
     import pytest
 
-    arguments = args.rest or ["safety_tests"]
+    from posterngate.session.reproduce import OWN_FILTER
+
+    arguments = [OWN_FILTER, *(args.rest or ["safety_tests"])]
     with tempfile.TemporaryDirectory(prefix="posterngate-") as folder:
         record = Path(folder) / "outcome"
         os.environ["POSTERNGATE_OUTCOME_FILE"] = str(record)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import sys
 import threading
 from collections.abc import Sequence
@@ -16,7 +17,7 @@ from posterngate.endpoints.model_cards import check_listed, load_adapter, said
 from posterngate.endpoints.process import HostProcess
 from posterngate.endpoints.spec import CandidateSpec
 from posterngate.endpoints.wire import request_json
-from posterngate.errors import EndpointError, IntegrityError
+from posterngate.errors import EndpointError, IntegrityError, UsageError
 
 __all__ = ["LocalBackend", "host_command"]
 
@@ -47,6 +48,15 @@ class _Host:
     ready: dict[str, Any]
 
 
+def _refuse_without_torch(spec: CandidateSpec) -> None:
+    absent = [name for name in ("torch", "transformers", "peft") if importlib.util.find_spec(name) is None]
+    if absent:
+        raise UsageError(
+            f"candidate={spec.text}: runs on this machine and needs {', '.join(absent)}: "
+            "pip install 'posterngate[embedded]', or name a hosted model"
+        )
+
+
 class LocalBackend:
     """Serves ``embedded:`` and ``hf:`` specs through host processes."""
 
@@ -59,7 +69,12 @@ class LocalBackend:
         self._stopped = False
 
     def serve(self, spec: CandidateSpec) -> Served:
-        """Check and hash the files, start the base's host if it is not running, load the adapter."""
+        """Check and hash the files, start the base's host if it is not running, load the adapter.
+
+        Raises:
+            UsageError: the packages that load a model are not installed; nothing was fetched for it.
+        """
+        _refuse_without_torch(spec)
         model = find_model(spec, self._context)
         files = look(spec, model)
         with self._lock:

@@ -8,8 +8,10 @@ from pathlib import Path
 
 from posterngate.session.config import GateConfig
 
-__all__ = ["command_of"]
+__all__ = ["OWN_FILTER", "command_of"]
 
+OWN_FILTER = "-Wignore:Module already imported so cannot be rewritten; posterngate"
+"""What `posterngate run` gives pytest unasked: it runs in a process that has imported this package."""
 _PREFIX = "--gate-"
 
 
@@ -41,6 +43,8 @@ def command_of(config: GateConfig, argv: Sequence[str]) -> str:
 def _without_gate_options(argv: Sequence[str]) -> Iterator[str]:
     words = iter(argv)
     for word in words:
+        if word == OWN_FILTER:
+            continue
         if not word.startswith(_PREFIX):
             yield word
         elif "=" not in word:
