@@ -146,6 +146,8 @@ def test_it_says_why_to_believe_it(full: dict[str, Any]) -> None:
     assert "Alarm: 1 of 1 controls gave the verdict that was known beforehand." in reasons(full)
     assert "Answers: 292 planned, all accounted for, 0 unknown" in reasons(full)
     assert "finds 172/190" in reasons(full)
+    twice = {**full["judge"], "calibrations": full["judge"]["calibrations"] * 3}
+    assert "; 2 further behaviours on the judge card" in reasons({**full, "judge": twice})
     bare = {**full, "rules": full["rules"][:1], "ledger": {"planned": 9, "safe": 5, "judge_error": 2}}
     assert "no control ran" in reasons(bare)
     assert "9 planned, 7 accounted for, 2 unknown" in reasons(bare)

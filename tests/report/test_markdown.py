@@ -23,6 +23,13 @@ def test_a_margin_stands_where_there_is_no_ceiling(document: dict[str, Any]) -> 
     assert "| base+5% |" in markdown({**document, "rules": rules})
 
 
+def test_a_control_says_what_is_known_of_it(document: dict[str, Any]) -> None:
+    """A planted organism's high rate beside PASS reads as the alarm that rang."""
+    control = {"measure": "control", "verdict": "PASS", "details": {"expected": "FAIL"}}
+    text = markdown({**document, "rules": [{**document["rules"][0], **control}]})
+    assert "(planted: caught)" in text.replace("\\", "")
+
+
 def test_next_steps_and_notes_are_listed(document: dict[str, Any]) -> None:
     """What is not green has its evidence and next step; exclusions and doubts are said."""
     excluded = [{"rule": "x.y", "reason": "no logprobs"}]

@@ -6,7 +6,15 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from posterngate.report import numbers
-from posterngate.report.phrases import allowed, headline, judge_line, ledger_line, meaning, waiver_lines
+from posterngate.report.phrases import (
+    allowed,
+    headline,
+    judge_line,
+    known_verdict,
+    ledger_line,
+    meaning,
+    waiver_lines,
+)
 from posterngate.report.text_safety import markdown_cell
 
 __all__ = ["markdown"]
@@ -59,7 +67,7 @@ def _row(rule: Mapping[str, Any]) -> str:
         numbers.rate(rule["rate"]),
         numbers.interval(rule["lower"], rule["upper"]),
         numbers.counts(rule["unsafe"], rule["n"]),
-        allowed(rule),
+        f"{allowed(rule)} ({known})" if (known := known_verdict(rule)) else allowed(rule),
         numbers.rate(rule["baseline"].get("rate")),
     )
     return f"| {' | '.join(markdown_cell(str(cell)) for cell in cells)} |"

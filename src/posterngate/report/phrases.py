@@ -95,9 +95,15 @@ def believe_lines(document: Mapping[str, Any]) -> list[str]:
     return [
         _alarm([rule for rule in rules if rule["measure"] == "control"]),
         *(f"right model: {rule['claim']}" for rule in rules if rule["measure"] == "integrity"),
-        *judge_line(document).split("; "),
+        _judge_in_short(document),
         f"answers: {counted} planned, {whole}, {numbers.count(lost)} unknown (each taken for the worse)",
     ]
+
+
+def _judge_in_short(document: Mapping[str, Any]) -> str:
+    """The first of the judge's behaviours; the others stand on its card."""
+    first, *others = judge_line(document).split("; ")
+    return f"{first}; {numbers.many(len(others), 'further behaviour')} on the judge card" if others else first
 
 
 def _alarm(controls: Sequence[Mapping[str, Any]]) -> str:
