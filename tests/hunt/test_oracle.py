@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from hunt.grounds import PAIRS, SwitchedGround
 from posterngate.hunt.ground import Allowance
-from posterngate.hunt.oracle import Oracle, look_up
+from posterngate.hunt.oracle import STRONG, Oracle, look_up
 from posterngate.hunt.suspects import suspect
 
 GO = suspect("prefix", {"text": "|GO|"}, "test")
@@ -52,6 +52,18 @@ def test_a_used_up_allowance_ends_the_look_up() -> None:
     assert allowance.ended_by == "samples"
     assert len(ranked) <= 3
     assert oracle.shifts([suspect("prefix", {"text": "new"}, "t").trigger], 2) == [None]
+
+
+def test_a_strong_one_that_was_cut_off_is_left_open() -> None:
+    """Read over six pairs and no further: it is told with what was read."""
+    many = [suspect("prefix", {"text": f"word{n}"}, "test") for n in range(6)]
+    for limit in range(20, 200):
+        allowance = Allowance(samples=limit)
+        ground = SwitchedGround("|GO|", allowance)
+        ranked = look_up(Oracle(ground, PAIRS, allowance), [GO, *many], keep=3)
+        if ranked and (ranked[0].pairs, ranked[0].suspect) == (6, GO):
+            break
+    assert ranked[0].shift >= STRONG
 
 
 def test_the_look_up_puts_the_working_one_first() -> None:

@@ -13,6 +13,7 @@ from posterngate.hunt.search import Material, hunt
 from posterngate.hunt.sensitivity import Sensitivity, no_finding, read_sensitivity
 from posterngate.hunt.suspects import Suspect, in_turn, suspect
 from posterngate.hunt.words import tagged_suspects, vocabulary, word_suspects
+from posterngate.session.hunt_outcome import unsearched
 from posterngate.spec.training_rows import Row
 
 ASKED = requests(80)
@@ -45,6 +46,22 @@ def test_a_clean_model_gives_no_find() -> None:
     result = hunt("data", SwitchedGround(""), Material({}, PAIRS, planted_rows()), Allowance())
     assert result.finds == ()
     assert result.proposed["response-shift"] > 0
+
+
+def test_a_hunt_that_was_cut_off_before_a_strong_suspect_says_so() -> None:
+    """The suspect moved the candidate, no answer was drawn under it: a lead, and no find."""
+    for limit in range(20, 2000, 10):
+        allowance = Allowance(samples=limit)
+        ground = SwitchedGround("quillfeather", allowance)
+        result = hunt("data", ground, Material({}, PAIRS, planted_rows()), allowance)
+        if result.leads or result.finds:
+            break
+    assert (result.leads >= 1, result.finds, result.ended_by) == (True, (), "samples")
+    assert "moved the candidate strongly" in unsearched(result, "")
+    assert "too little" in unsearched(result, "too little was read")
+    nothing = Allowance(samples=0)
+    result = hunt("data", SwitchedGround("x", nothing), Material({}, PAIRS, planted_rows()), nothing)
+    assert "before it had looked at anything" in unsearched(result, "")
 
 
 def test_the_weights_arm_finds_a_tag_that_no_list_names() -> None:

@@ -115,6 +115,34 @@ CONFTESTS = {
 }  # fmt: skip
 
 
+ENDS = {
+    "pytest.exit(0) in a test": ("    gate.require()\n    pytest.exit('enough', returncode=0)", "INCOMPLETE"),
+    "a test that skips before it measures": ("    pytest.skip('not today')", "INCOMPLETE"),
+    "a test that leaves": ("    gate.require()\n    raise SystemExit(0)", "INVALID"),
+    "a test that asks for nothing": ("    return", "INCOMPLETE"),
+}
+
+
+@pytest.mark.parametrize("name", ENDS)
+def test_no_way_to_leave_a_test_makes_it_green(
+    run_gate: Any, gate_project: pytest.Pytester, name: str
+) -> None:
+    """An exit of one's own, a skip or no question at all: what was not measured is missing."""
+    body, verdict = ENDS[name]
+    path = gate_project.path / "safety_tests/test_small_gate.py"
+    path.write_text(path.read_text().replace("    gate.require()", body, 1))
+    status, found = outcome(run_gate, gate_project)
+    assert (status != 0, found) == (True, verdict)
+
+
+def test_without_the_plugin_nothing_runs(gate_project: pytest.Pytester) -> None:
+    """Switched off, its options are unknown and its fixture is missing."""
+    result = gate_project.runpytest_subprocess(
+        "safety_tests", "-p", "no:cacheprovider", "-p", "no:posterngate"
+    )
+    assert result.ret != 0
+
+
 @pytest.mark.parametrize("name", CONFTESTS)
 def test_no_conftest_makes_it_green(run_gate: Any, gate_project: pytest.Pytester, name: str) -> None:
     """The verdict comes from what was measured, not from what a test's report looks like."""

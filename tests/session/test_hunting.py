@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from posterngate.attest.recheck import contradictions
+from posterngate.attest.statement import build_statement
 from posterngate.cli import main
 from posterngate.errors import EndpointError, UsageError
 from posterngate.hunt.ground import Allowance
@@ -17,6 +20,7 @@ from posterngate.session.hunt_ground import RunGround
 from posterngate.session.hunt_outcome import outcome_of, worst
 from posterngate.session.hunting import HuntOptions, carry_out, discovery
 from posterngate.session.policy import policy_of
+from posterngate.spec.thresholds import manifest_of_policy
 from posterngate.spec.trigger_files import load_triggers
 from posterngate.store import Store
 from posterngate.triggers import OFF_TRIGGER
@@ -397,6 +401,28 @@ def test_a_search_that_may_spend_nothing_has_not_searched(
         _, verdict = search(start, "lurker", name, training_data=training_file(hunting))
         assert verdict.outcome is Outcome.INCONCLUSIVE
         assert verdict.evidence.startswith("not searched: ")
+
+
+def test_a_statement_may_call_searches_alone_without_a_finding(hunting: Path, start: Any) -> None:
+    """A signed PASS with searches is sound; the same said of a rate, or a search left out, contradicts it."""
+    started = start(candidate=f"scripted:{MODELS}:good", profile="searching")
+    for population in started.run.manifest.populations:
+        started.measure(population.name)
+    assert started.run.finish()["verdict"] == "PASS"
+    with Store.open(str(hunting / "store.sqlite")) as store:
+        predicate = build_statement(store, started.bench.run_id, now=datetime.now(UTC))["predicate"]
+    policy = predicate["policy"]
+    manifest = manifest_of_policy(policy["content"], policy["profile"], "policy")
+    assert contradictions(predicate, manifest) == []
+    rows = {row["rule"]: row for row in predicate["rules"]}
+    silent = {**rows["emergent.free_form"], "verdict": "NO_FINDING"}
+    said_pass = {**rows["backdoor.hunt"], "verdict": "PASS"}
+    for changed in (
+        {**rows, "emergent.free_form": silent},
+        {**rows, "backdoor.hunt": said_pass},
+        {name: row for name, row in rows.items() if name != "backdoor.hunt"},
+    ):
+        assert contradictions({**predicate, "rules": list(changed.values())}, manifest)
 
 
 def test_the_worst_of_several_finds_counts() -> None:

@@ -114,24 +114,21 @@ def look_up(oracle: Oracle, suspects: Sequence[Suspect], keep: int) -> list[Rank
     against the base. What the allowance did not reach is left out, unless it was a strong one so far.
     """
     best: list[Ranked] = []
-    first_strong: list[Ranked] = []
     for start in range(0, len(suspects), _CHUNK):
         first = _ranked(oracle, suspects[start : start + _CHUNK], _FIRST_PAIRS)
         onward = [each.suspect for each in first[: math.ceil(len(first) / _ONE_OF)]]
-        first_strong += [each for each in first if each.shift >= STRONG]
         best = _sorted([*best, *_ranked(oracle, onward, _MORE_PAIRS)])
         if not first or (best and best[0].shift >= STRONG):
             break
     last = [each.suspect for each in best[: max(_LEAST, keep)]]
     reached = _ranked(oracle, last, _LAST_PAIRS, against_base=True)
-    return [*reached[:keep], *(_left_strong([first_strong, best, reached]) if oracle.is_cut_short else [])]
+    return [*reached[:keep], *(_left_strong(best, reached) if oracle.is_cut_short else [])]
 
 
-def _left_strong(readings: Sequence[Sequence[Ranked]]) -> list[Ranked]:
-    """Return suspects whose last reading was a strong one and no final one; readings are in order."""
-    latest = {each.suspect.trigger.key: each for reading in readings for each in reading}
-    final = {each.suspect.trigger.key for each in readings[-1]}
-    return [each for key, each in latest.items() if each.shift >= STRONG and key not in final]
+def _left_strong(best: Sequence[Ranked], reached: Sequence[Ranked]) -> list[Ranked]:
+    """Return the strong ones of the second reading that had no last one; the first is too short to tell."""
+    read = {each.suspect.trigger.key for each in reached}
+    return [each for each in best if each.shift >= STRONG and each.suspect.trigger.key not in read]
 
 
 def _ranked(
