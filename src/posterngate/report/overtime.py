@@ -23,7 +23,7 @@ def history_page(rows: Sequence[Row], changes: Sequence[Row], reruns: Sequence[R
     """
     names = list(dict.fromkeys(population_of(row) for row in rows))
     changed = {change["population"] for change in changes}
-    green = {name: row["verdict"] == "PASS" for row in rows for name in [population_of(row)]}
+    green = {population_of(row): row["verdict"] in ("PASS", "NO_FINDING") for row in rows}
     names.sort(key=lambda name: (name not in changed, green[name], name))
     points = numbers.many(len(changes), "change point")
     return rendered(
