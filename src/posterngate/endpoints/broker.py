@@ -8,17 +8,16 @@ its endpoint is ready. Address and token are plain strings, fit for xdist's ``wo
 from __future__ import annotations
 
 import hmac
-import http.client
 import json
 import secrets
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from posterngate import errors
+from posterngate.endpoints.broker_client import BrokerClient, content_of
 from posterngate.endpoints.contract import Served
-from posterngate.endpoints.wire import request_json
 
 __all__ = ["Broker", "BrokerClient"]
 
@@ -137,43 +136,6 @@ class _Handler(BaseHTTPRequestHandler):
         """Stay silent: the terminal belongs to pytest."""
 
 
-class BrokerClient:
-    """A worker's side. One instance may be shared by threads."""
-
-    def __init__(self, address: str, token: str) -> None:
-        self.address = address
-        self._token = token
-
-    def serve(self, spec: str) -> Served:
-        """Return the endpoint of `spec`, waiting until it lives.
-
-        Raises:
-            UsageError, IntegrityError, EndpointError: as raised in the controller, same text.
-            EndpointDiedError: the controller is gone.
-        """
-        return Served.from_dict(self._post("/serve", {"spec": spec})["served"])
-
-    def progress(self, event: Mapping[str, Any]) -> None:
-        """Report progress; plain values only."""
-        self._post("/progress", dict(event))
-
-    def call(self, name: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """Ask the controller's registered function `name`."""
-        return self._post("/call", {"name": name, "body": dict(body or {})})
-
-    def _post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
-        try:
-            status, value = request_json(self.address + path, body, token=self._token, timeout_s=None)
-        except (OSError, http.client.HTTPException) as error:
-            raise errors.EndpointDiedError(
-                f"broker={self.address}: the controller does not answer ({error}); the run is incomplete, "
-                "start it again to continue"
-            ) from error
-        if status != 200 or not isinstance(value, dict):
-            raise errors.EndpointError(f"broker={self.address}{path}: refused with status {status}")
-        return _content(value)
-
-
 class _Inside(BrokerClient):
     """What the controller's own threads ask with."""
 
@@ -182,13 +144,7 @@ class _Inside(BrokerClient):
         self._broker = broker
 
     def _post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
-        return _content(self._broker.answer(path, body))
-
-
-def _content(value: Mapping[str, Any]) -> dict[str, Any]:
-    if "error" in value:
-        raise _revive(value["error"])
-    return dict(value["ok"])
+        return content_of(self._broker.answer(path, body))
 
 
 def _plain_error(error: Exception) -> dict[str, str]:
@@ -198,15 +154,3 @@ def _plain_error(error: Exception) -> dict[str, str]:
         "type": "EndpointError",
         "message": f"unexpected {type(error).__name__} in the controller: {error}",
     }
-
-
-def _revive(value: Mapping[str, str]) -> errors.PosterngateError:
-    """Rebuild an error of the same class and text.
-
-    SpecError and UnknownNameError build their text from parts that are not sent; they come back as the
-    UsageError that they are.
-    """
-    found = getattr(errors, value["type"], errors.EndpointError)
-    if issubclass(found, errors.SpecError | errors.UnknownNameError):
-        found = errors.UsageError
-    return found(value["message"])

@@ -12,13 +12,9 @@ from typing import Any
 
 import pytest
 
-from posterngate.endpoints.broker import BrokerClient
-from posterngate.errors import UsageError
+from posterngate.endpoints.broker_client import BrokerClient
 from posterngate.plugin.gate_fixture import VERDICT, Gate
 from posterngate.records import Verdict
-from posterngate.session.config import GateConfig
-from posterngate.session.policy import policy_of
-from posterngate.spec.thresholds import Manifest
 
 __all__ = ["WorkerSide"]
 
@@ -31,20 +27,13 @@ class WorkerSide:
     """
 
     def __init__(self, given: dict[str, Any]) -> None:
-        self.config = GateConfig.from_dict(given["config"])
+        self._seed = given["config"]["seed"]
         self._controller = BrokerClient(given["address"], given["token"])
 
     @cached_property
-    def manifest(self) -> Manifest:
-        """The policy; the controller has already read the same file without error."""
-        return policy_of(self.config)
-
-    @cached_property
-    def _readable(self) -> bool:
-        try:
-            return bool(self.manifest.rules)
-        except UsageError:
-            return False
+    def _policy(self) -> dict[str, Any]:
+        """The policy's items as `session.items` gives them: the controller has read the file."""
+        return self._controller.call("items")
 
     def population_names(self, rule: str) -> list[str]:
         """Return the items of a rule; its bare name if only another profile has it; else nothing.
@@ -52,24 +41,21 @@ class WorkerSide:
         A policy file that cannot be read gives one item, whose name the controller will look at: it
         reads the same file and raises the error where it is a usage error.
         """
-        if not self._readable:
+        if not self._policy["readable"]:
             return [rule]
-        names = [p.name for p in self.manifest.populations if p.rule.name == rule]
-        return names or [rule] * (rule in self.manifest.declared)
+        return self._policy["items"].get(rule) or [rule] * (rule in self._policy["declared"])
 
     def select_and_order(self, config: pytest.Config, items: list[pytest.Item]) -> None:
         """Deselect what this profile or this runner leaves out; order the rest by the run seed, if any."""
-        if not self._readable:
+        if not self._policy["readable"]:
             return
-        absent = set(self.manifest.declared) - {rule.name for rule in self.manifest.rules}
-        populations = self.manifest.populations
-        absent |= {p.name for p in populations} - {p.name for p in self.config.part.own(populations)}
+        absent = set(self._policy["absent"])
         dropped = [item for item in items if _parameter(item) in absent]
         if dropped:
             config.hook.pytest_deselected(items=dropped)
             items[:] = [item for item in items if item not in dropped]
-        if self.config.seed is not None:  # every worker shuffles alike: xdist wants one order
-            random.Random(self.config.seed).shuffle(items)
+        if self._seed is not None:  # every worker shuffles alike: xdist wants one order
+            random.Random(self._seed).shuffle(items)
 
     def gate(self, name: str, item: pytest.Item) -> Gate:
         """Return the gate of the population called `name` for a test item."""

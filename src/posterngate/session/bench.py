@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
 
-from posterngate.endpoints.broker import BrokerClient
+from posterngate.endpoints.broker_client import BrokerClient
 from posterngate.endpoints.contract import Served
 from posterngate.endpoints.spec import parse_spec
 from posterngate.errors import EndpointError, IntegrityError, PosterngateError, StoreError, UsageError

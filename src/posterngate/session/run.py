@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import subprocess
 import sys
+import threading
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -24,6 +25,7 @@ from posterngate.session.config import GateConfig
 from posterngate.session.estimate import Cost, asks_elsewhere, estimate_cost
 from posterngate.session.exclusion import excluded_rules
 from posterngate.session.instrument import describe_judge
+from posterngate.session.items import items_of
 from posterngate.session.library import Library
 from posterngate.session.measuring import Measuring
 from posterngate.session.policy import policy_of, without_controls
@@ -66,6 +68,9 @@ class Run:
         self._pool = EndpointPool(progress=self._on_progress, fleet=self._fleet)
         self._broker = Broker(self._pool.serve, progress=self._on_progress)
         self._broker.register("verify", self._verify_call)
+        self._items: dict[str, Any] = {}
+        self._reading = threading.Lock()
+        self._broker.register("items", self._items_call)
         self._store: Store | None = None
         self._run_id = ""
         self._excluded: dict[str, str] = {}
@@ -270,6 +275,12 @@ class Run:
             except PosterngateError as error:
                 problems.append(str(error))
         return problems
+
+    def _items_call(self, _: dict[str, Any]) -> dict[str, Any]:
+        """Answer the workers' question what is to be collected; the policy is read once for all of them."""
+        with self._reading:
+            self._items = self._items or items_of(self.config)
+        return self._items
 
     def _verify_call(self, body: dict[str, Any]) -> dict[str, Any]:
         """Answer a worker's question whether an endpoint still is what it was."""
