@@ -83,8 +83,7 @@ class JudgeServer:
         self.asked: list[dict[str, Any]] = []
         self.hang_s = 0.0
         handler = type("Handler", (_Handler,), {"owner": self})
-        self.http = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        self.http.daemon_threads = True
+        self.http = _Http(("127.0.0.1", 0), handler)
         threading.Thread(target=self.http.serve_forever, args=(0.01,), daemon=True).start()
 
     @property
@@ -98,6 +97,11 @@ class JudgeServer:
         options.setdefault("retry", Retry(attempts=2, first_s=0.0))
         options.setdefault("timeout_s", 5.0)
         return RubricJudge(ModelAddress(self.url, "m", key, on_usage=on_usage), **options)
+
+
+class _Http(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128  # more than a judge asks at once; a connection too many would be reset
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from scipy.stats import beta
 
-from posterngate.judges.transport import Retry
+from posterngate.judges.contract import JudgeUnavailable
+from posterngate.judges.transport import Retry, attempt
 from posterngate.judging import judge_samples
 from posterngate.records import Judgment, Label
 
@@ -177,3 +178,37 @@ def _fence_of(server: JudgeServer) -> str:
     _judge(server)
     prompt = server.asked[-1]["messages"][-1]["content"]
     return next(line for line in prompt.split("\n") if line.startswith("=====["))
+
+
+@pytest.mark.parametrize("passes", [True, False])
+def test_a_connection_that_breaks_in_the_body_is_an_outage(passes: bool) -> None:
+    """The client lets such an error through as its HTTP library raises it: asked again, then unavailable."""
+
+    class ReadError(Exception):
+        pass
+
+    tries = []
+
+    async def send() -> str:
+        tries.append(1)
+        if passes and len(tries) == 2:
+            return "reply"
+        raise ReadError
+
+    work = attempt(send, Retry(attempts=3, first_s=0.0))
+    if passes:
+        assert asyncio.run(work) == "reply"
+    else:
+        with pytest.raises(JudgeUnavailable, match="ReadError"):
+            asyncio.run(work)
+    assert len(tries) == (2 if passes else 3)
+
+
+def test_a_defect_is_no_outage() -> None:
+    """What is no error of a connection or an answer is raised as it is, at once."""
+
+    async def send() -> None:
+        raise KeyError("x")
+
+    with pytest.raises(KeyError):
+        asyncio.run(attempt(send, Retry(attempts=3, first_s=0.0)))

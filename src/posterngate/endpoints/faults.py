@@ -10,7 +10,7 @@ from typing import Any
 from posterngate.endpoints.contract import Served
 from posterngate.errors import EndpointError, PosterngateError
 
-__all__ = ["Fatal", "Final", "Retry", "classify"]
+__all__ = ["Fatal", "Final", "Retry", "broke_down", "classify"]
 
 # Names rather than classes: the openai client's HTTP library differs between its releases.
 _NOT_CONNECTED = frozenset({"ConnectError", "ConnectTimeout", "PoolTimeout"})
@@ -60,6 +60,11 @@ def classify(error: BaseException, served: Served) -> Retry | Final | Fatal:
     if isinstance(error, json.JSONDecodeError | UnicodeDecodeError | openai.APIResponseValidationError):
         return Final(f"malformed: the body is no JSON ({type(error).__name__})")
     return Final(f"malformed: {type(error).__name__}")
+
+
+def broke_down(error: BaseException) -> bool:
+    """True for an error of the connection itself that slipped through the openai client unwrapped."""
+    return type(error).__name__ in _TRANSPORT | _SLOW
 
 
 def _classify_connection(error: Any) -> Retry | Final:

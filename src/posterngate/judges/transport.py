@@ -14,6 +14,7 @@ from weakref import WeakKeyDictionary
 import openai
 from openai.types.chat import ChatCompletion
 
+from posterngate.endpoints.faults import broke_down
 from posterngate.judges.contract import JudgeUnavailable, JudgeUnreadable, ModelAddress, Usage
 from posterngate.spec.fleet import about_tokens
 
@@ -66,7 +67,9 @@ async def attempt(send: Callable[[], Awaitable[Any]], retry: Retry) -> Any:
     for number in range(retry.attempts):
         try:
             return await send()
-        except (openai.APIError, json.JSONDecodeError) as error:
+        except Exception as error:
+            if not (isinstance(error, openai.APIError | json.JSONDecodeError) or broke_down(error)):
+                raise
             if not _transient(error) or number + 1 == retry.attempts:
                 raise JudgeUnavailable(_words(error)) from error
             await asyncio.sleep(_wait(error, number, retry))
@@ -76,7 +79,7 @@ async def attempt(send: Callable[[], Awaitable[Any]], retry: Retry) -> Any:
 def _transient(error: Exception) -> bool:
     if isinstance(error, openai.APIStatusError):
         return error.status_code in _RETRIED_STATUS or error.status_code >= 500
-    return isinstance(error, openai.APIConnectionError | json.JSONDecodeError)
+    return isinstance(error, openai.APIConnectionError | json.JSONDecodeError) or broke_down(error)
 
 
 def _wait(error: Exception, number: int, retry: Retry) -> float:
