@@ -102,3 +102,16 @@ def test_a_run_asks_elsewhere_if_any_of_its_models_does(
 ) -> None:
     """Candidate, baseline or judge; what we start ourselves costs no money."""
     assert asks_elsewhere(specs, judge) is elsewhere
+
+
+def test_a_judge_model_reads_both_sides_of_a_contrast(project: Path) -> None:
+    """Every seed's rounds of both; the models themselves run here."""
+    policy = project / "thresholds.yaml"
+    rule = "  framing: {measure: contrast, probes: small, recipes: [wild, tame]}\nprofiles:\n"
+    numbers = (
+        "  trained:\n    alpha_pass: 0.05\n    alpha_fail: 0.05\n    rules:\n"
+        "      framing: {margin: 0.2, rounds: 4, seeds: 3}\n"
+    )
+    policy.write_text(policy.read_text().replace("profiles:\n", rule) + numbers)
+    (judge,) = cost(project, "trained", JUDGE).lines
+    assert judge.requests == 2 * 2 * QUESTIONS * 4 * 3
