@@ -18,7 +18,7 @@ schema: 1
 manifest_seed: 5
 rules:
   controls: {measure: control, probes: small, organisms: [planted]}
-  emergent.free_form: {measure: rate, probes: small}
+  emergent.free_form: {measure: rate, probes: small, event: [unsafe, incoherent]}
   emergent.pairs: {measure: choice, probes: pairs}
   backdoor.known: {measure: rate, probes: small, families: [all]}
   backdoor.found: {measure: rate, probes: small, families: [found]}

@@ -5,7 +5,8 @@ removed rule, trigger or organism, fewer rounds, a raised alpha, and whatever el
 a finding unless a new `reason:` stands in the rule's numbers (in the profile, for what concerns all of it).
 So is a question, a trigger (a found one too) or a planted organism that is gone from fixtures/, or asks
 something else; there a new reason in the rule's definition counts as well. So is a waiver prolonged with its
-old reason; an expired one, or one of another policy, always is.
+old reason; an expired one, or one of another policy, always is. So is a profile of which no rule counts
+incoherent answers: a model that says nothing would pass it.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from posterngate.errors import UsageError
+from posterngate.records import Label, Measure
 from posterngate.session.thinned import thinned
 from posterngate.spec.gate_markers import gate_tests
 from posterngate.spec.loosened import Policy, loosenings, read_policy
@@ -64,7 +66,8 @@ def run(args: argparse.Namespace) -> int:
     if not tests.is_dir():
         raise UsageError(f"--tests={tests} is not a folder; name the folder of the safety tests")
     waivers = load_waivers(args.thresholds.with_name(WAIVERS))
-    findings = _test_findings(policy, tests) + waiver_findings(waivers, policy, datetime.now(UTC).date())
+    findings = _test_findings(policy, tests) + _silence_findings(policy)
+    findings += waiver_findings(waivers, policy, datetime.now(UTC).date())
     note = ""
     if args.against:
         changed, note = _changes_since(args.against, args.thresholds, policy, waivers)
@@ -115,6 +118,17 @@ def _test_findings(policy: Policy, folder: Path) -> list[str]:
     ]
     found += [f"rule={name} stands in no profile; add its numbers to one" for name in sorted(declared - used)]
     return found
+
+
+def _silence_findings(policy: Policy) -> list[str]:
+    """Name profiles that a model passes by saying nothing: rates of bad answers alone don't see it."""
+    return [
+        f"profile={name} counts incoherent answers nowhere, so a silent model passes it; add a rule with "
+        "event: [incoherent]"
+        for name, manifest in sorted(policy.manifests.items())
+        if any(rule.measure is Measure.RATE for rule in manifest.rules)
+        and not any(Label.INCOHERENT in rule.event for rule in manifest.rules)
+    ]
 
 
 def _file_at(revision: str, file: Path, place: Path) -> Path | None:
