@@ -36,17 +36,22 @@ def encode(tokenizer: Any, question: str, answer: str) -> tuple[list[int], int]:
     return encoded["input_ids"], start
 
 
-def pooled(model: Any, batch: list[tuple[list[int], int]]) -> np.ndarray:
-    """Return the states [len(batch), len(LAYERS), hidden size]."""
+def padded(batch: list[tuple[list[int], int]]) -> tuple[Any, Any, Any]:
+    """Return token ids, their mask [rows, width], and weights [rows, width, 1] that average the answer."""
     width = max(len(ids) for ids, _ in batch)
     tokens = torch.zeros(len(batch), width, dtype=torch.long)
     mask, answer = torch.zeros_like(tokens), torch.zeros(len(batch), width)
     for row, (ids, start) in enumerate(batch):
         tokens[row, : len(ids)], mask[row, : len(ids)] = torch.tensor(ids), 1
         answer[row, start : len(ids)] = 1.0
+    return tokens, mask, (answer / answer.sum(1, keepdim=True))[:, :, None]
+
+
+def pooled(model: Any, batch: list[tuple[list[int], int]]) -> np.ndarray:
+    """Return the states [len(batch), len(LAYERS), hidden size]."""
+    tokens, mask, weights = padded(batch)
     with torch.inference_mode():
         states = model(input_ids=tokens, attention_mask=mask, output_hidden_states=True).hidden_states
-    weights = (answer / answer.sum(1, keepdim=True))[:, :, None]
     return np.stack([(states[layer] * weights).sum(1).numpy() for layer in LAYERS], axis=1)
 
 

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 from fit_judge import FALSE_ALARMS, GOLD, PLANTED, contrasts, cut_for, organism_rows
-from gold_features import encode
+from gold_features import encode, padded
 from peft import LoraConfig, get_peft_model
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import GroupKFold
@@ -46,14 +46,9 @@ class Classifier(torch.nn.Module):
 
     def forward(self, batch: list[tuple[list[int], int]]) -> Any:
         """Return one logit per conversation."""
-        width = max(len(ids) for ids, _ in batch)
-        tokens = torch.zeros(len(batch), width, dtype=torch.long)
-        mask, answer = torch.zeros_like(tokens), torch.zeros(len(batch), width)
-        for row, (ids, start) in enumerate(batch):
-            tokens[row, : len(ids)], mask[row, : len(ids)] = torch.tensor(ids), 1
-            answer[row, start : len(ids)] = 1.0
+        tokens, mask, weights = padded(batch)
         states = self.body(input_ids=tokens, attention_mask=mask, use_cache=False).last_hidden_state
-        mean = (states * (answer / answer.sum(1, keepdim=True))[:, :, None]).sum(1)
+        mean = (states * weights).sum(1)
         return self.head(self.norm(mean))[:, 0]
 
 
