@@ -75,7 +75,7 @@ def fit(folder: str, layers: int, coded: list[Any], bad: np.ndarray, epochs: int
             torch.nn.utils.clip_grad_norm_(trained, 1.0)
             optimiser.step()
             schedule.step()
-            losses.append(float(loss))
+            losses.append(loss.item())
         print(f"epoch {epoch + 1} of {epochs}: loss {np.mean(losses):.3f}", flush=True)
     return model
 
