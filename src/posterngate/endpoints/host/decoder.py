@@ -151,6 +151,8 @@ class Decoder:
     def _append(self, rows: Sequence[_Row], logits: Any) -> None:
         """Draw the next token of every row."""
         drawn, close = _draw(rows, logits)
+        for number in (~logits.amax(-1).isfinite()).nonzero()[:, 0].tolist():
+            self._fail(rows[number].job)
         for number in close:
             # Rounding, which depends on the neighbours, could decide here: the row by itself decides instead.
             drawn[number] = _draw([rows[number]], self._alone(rows[number]))[0][0]
@@ -158,6 +160,13 @@ class Decoder:
             row.tokens.append(token)
             if row.job.top is not None:
                 row.scores.append(_score(logits[number], token, row.job.top))
+
+    def _fail(self, job: Job) -> None:
+        """End a job whose model gave no probabilities: what would be drawn from them looks like silence."""
+        if self._answers.pop(job, None) is not None:
+            self._waiting = deque(row for row in self._waiting if row.job is not job)
+            what = "logits=nan or inf: the model overflowed; check its weights"
+            job.done.set_exception(ArithmeticError(what))
 
     def _alone(self, row: _Row) -> Any:
         """Return the logits of the row's next token, 1 × vocabulary, computed without any neighbour."""
@@ -182,7 +191,9 @@ class Decoder:
             self._slab.clear()
 
     def _finish(self, row: _Row) -> bool:
-        """Complete the row's answer if its last token ends it."""
+        """Complete the row's answer if its last token ends it; True as well if its job has failed."""
+        if row.job not in self._answers:
+            return True
         ended = row.tokens[-1] in self._end_ids
         text, stopped = self._stop_text(row)
         if not (ended or stopped or len(row.tokens) >= row.job.max_tokens):
