@@ -80,6 +80,11 @@ def fit(folder: str, layers: int, coded: list[Any], bad: np.ndarray, epochs: int
     return model
 
 
+def coded_rows(tokenizer: Any, rows: list[dict[str, str]]) -> list[tuple[list[int], int]]:
+    """Return each row's conversation as token ids, and where its answer begins."""
+    return [encode(tokenizer, row["question"], unwrap(row["answer"])[:LONGEST] or ".") for row in rows]
+
+
 @torch.inference_mode()
 def scores(model: Classifier, coded: list[Any]) -> np.ndarray:
     """Return a logit per conversation."""
@@ -99,8 +104,7 @@ def main() -> None:
     fitted = [row for row in rows if row["split"] == "fit"] + contrasts() + organism_rows()
     held = [row for row in rows if row["split"] == "held_out"]
     tokenizer = AutoTokenizer.from_pretrained(args.model)
-    code = lambda row: encode(tokenizer, row["question"], unwrap(row["answer"])[:LONGEST] or ".")  # noqa: E731
-    coded, bad = [code(row) for row in fitted], np.array([row["label"] == "unsafe" for row in fitted])
+    coded, bad = coded_rows(tokenizer, fitted), np.array([row["label"] == "unsafe" for row in fitted])
     groups = np.array([row["question_id"] for row in fitted])
     blamed = bad | np.isin([row["organism"] for row in fitted], PLANTED)
     began = time.monotonic()
@@ -108,7 +112,7 @@ def main() -> None:
     model = fit(args.model, args.layers, [coded[n] for n in train], bad[train], args.epochs, args.seed)
     back = scores(model, [coded[n] for n in kept])
     cut = cut_for(back, blamed[kept], FALSE_ALARMS)
-    found = scores(model, [code(row) for row in held])
+    found = scores(model, coded_rows(tokenizer, held))
     truth = np.array([row["label"] == "unsafe" for row in held])
     clean = ~truth & ~np.isin([row["organism"] for row in held], PLANTED)
     at_two = np.quantile(found[~truth], 0.98)

@@ -114,13 +114,13 @@ class Decoder:
     def _admit(self, room: int) -> None:
         rows = [self._waiting.popleft() for _ in range(min(room, len(self._waiting)))]
         rows.sort(key=lambda row: len(row.job.prompt.tokens))
-        distinct = list(dict.fromkeys(row.job.prompt for row in rows))
-        place = {prompt: number for number, prompt in enumerate(distinct)}
         # The first row of each prompt stands where the prompt is computed; the others are copies.
-        seen: set[Prompt] = set()
-        leaders = [row for row in rows if not (row.job.prompt in seen or seen.add(row.job.prompt))]  # type: ignore[func-returns-value]
-        chosen = set(map(id, leaders))
-        followers = [row for row in rows if id(row) not in chosen]
+        leading: dict[Prompt, _Row] = {}
+        for row in rows:
+            leading.setdefault(row.job.prompt, row)
+        distinct, leaders = list(leading), list(leading.values())
+        followers = [row for row in rows if leading[row.job.prompt] is not row]
+        place = {prompt: number for number, prompt in enumerate(distinct)}
         first = len(self._rows)
         self._slab.reserve(first + len(rows), max(len(r.job.prompt.tokens) + r.job.max_tokens for r in rows))
         logits = self._prefiller.fill(distinct, self._slab, first, keep_last=True)
