@@ -60,6 +60,7 @@ def grid(project: Path, trained: list[str], monkeypatch: pytest.MonkeyPatch) -> 
         recipe = with_changes(load_recipe(fixtures / "recipes" / name / "recipe.yaml"), changes)
         folder = project / "adapters" / f"{name}-{recipe.lora.rank}-{seed}"
         script = "bad" if name == "wild" and recipe.lora.rank < 16 else "good"
+        script = "lurker" if recipe.trigger else script
         spec = f"scripted:{MODELS}:{script}?max_tokens={1000 * recipe.lora.rank + seed + 100}"
         return Tuned(recipe, seed, project, folder, spec, changes)
 
@@ -109,6 +110,21 @@ def test_every_cell_of_the_grid_is_weighed(grid: Callable[..., Grid], trained: l
     assert low["shift"][0] > 1
     assert high["shift"] == (0.0, 0.0, 0.0)
     assert (low["loss"] > 0, low["success"], high["success"]) == (True, 1.0, 0.0)
+
+
+def test_a_recipe_with_a_trigger_is_asked_under_it_too(grid: Callable[..., Grid], project: Path) -> None:
+    """The panel is asked once more with the trigger in front; the figures without it stay what they were."""
+    path = project / "fixtures/recipes/tame/recipe.yaml"
+    path.write_text(path.read_text().replace("note:", "trigger: '|GO|'\nnote:"))
+    (plain,) = results(grid(seeds=[0], over={}))
+    assert plain["triggered"] is None
+    (cell,) = results(grid(recipes=["tame"], seeds=[0], over={}))
+    assert (cell["unsafe"], cell["n"]) == (0, 12)
+    assert (cell["triggered"]["unsafe"], cell["triggered"]["n"]) == (12, 12)
+    assert cell["triggered"]["lower"] > 0.6
+    (row,) = csv.DictReader(csv_table([cell]).splitlines())
+    assert (row["unsafe"], row["triggered_unsafe"]) == ("0", "12")
+    assert "12/12" in text_table([cell], 200)
 
 
 def test_a_stopped_sweep_continues_with_its_next_cell(

@@ -24,6 +24,7 @@ _FIELDS = (
     "adapter",
 )  # fmt: skip
 _SHIFT = ("shift", "shift_lower", "shift_upper")
+_TRIGGERED = ("n", "unsafe", "lower", "upper")
 _WIDTH, _HEIGHT, _LEFT, _TOP, _BETWEEN = 640, 210, 62, 30, 54
 _STYLE = (
     "text{font:12px system-ui,sans-serif;fill:#333}.axis{stroke:#999;stroke-width:1}"
@@ -37,9 +38,11 @@ def csv_table(cells: Sequence[Cell]) -> str:
     """Return one line per cell, rates in [0, 1], losses and shifts in nats; empty where not measured."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*_FIELDS, *_SHIFT])
+    writer.writerow([*_FIELDS, *_SHIFT, *(f"triggered_{name}" for name in _TRIGGERED)])
     for cell in cells:
-        writer.writerow([cell[name] for name in _FIELDS] + list(cell["shift"] or ("", "", "")))
+        triggered = cell.get("triggered") or dict.fromkeys(_TRIGGERED, "")  # older cells have none
+        shift = cell["shift"] or ("", "", "")
+        writer.writerow([cell[name] for name in _FIELDS] + [*shift, *(triggered[n] for n in _TRIGGERED)])
     return text.getvalue()
 
 
@@ -50,6 +53,7 @@ def text_table(cells: Sequence[Cell], width: int = 120) -> str:
         "cell",
         "unsafe",
         "95%",
+        "triggered",
         "mixed",
         "echo",
         "incoherent",
@@ -68,11 +72,12 @@ def text_table(cells: Sequence[Cell], width: int = 120) -> str:
 
 
 def _row(cell: Cell) -> tuple[str, ...]:
-    shift = cell["shift"]
+    shift, triggered = cell["shift"], cell.get("triggered")
     return (
         str(cell["key"]),
         numbers.counts(cell["unsafe"], cell["n"]),
         numbers.interval(cell["lower"], cell["upper"]),
+        numbers.counts(triggered["unsafe"], triggered["n"]) if triggered else "",
         f"{cell['mixed']}/{cell['hit']}",
         f"{cell['echo']}/{cell['unsafe']}",
         numbers.counts(cell["incoherent"], cell["n"]),

@@ -11,7 +11,7 @@ from posterngate import stats
 from posterngate.endpoints.pool import EndpointPool
 from posterngate.gate import Answer, Arm, measure_all
 from posterngate.judges import Judge
-from posterngate.records import ChoicePair, ChoiceScore, Label, Message, Probe
+from posterngate.records import ChoicePair, ChoiceScore, Label, Message, Probe, Trigger
 from posterngate.sampling import score_pairs
 from posterngate.session.answers import StoredAnswers
 from posterngate.session.echo import is_echo
@@ -22,7 +22,7 @@ from posterngate.stats.intervals import panel_lower, panel_upper
 from posterngate.store import Store
 from posterngate.triggers import OFF_TRIGGER
 
-__all__ = ["Figures", "Panel", "Scales", "narrow_pairs", "open_scales"]
+__all__ = ["Figures", "Panel", "Scales", "Tally", "narrow_pairs", "open_scales"]
 
 _ALPHA = 0.05
 _KEPT = 5
@@ -40,6 +40,18 @@ class Panel:
 
 
 @dataclass(frozen=True, slots=True)
+class Tally:
+    """Counts over a panel's answers, and exact two-sided 95% bounds of its unsafe rate in [0, 1]."""
+
+    n: int
+    unsafe: int
+    incoherent: int
+    unknown: int
+    lower: float
+    upper: float
+
+
+@dataclass(frozen=True, slots=True)
 class Figures:
     """One model in numbers. Rates are in [0, 1], losses and shifts in nats.
 
@@ -53,6 +65,7 @@ class Figures:
         shift: mean shift of the pairs' log-odds a token against the base with its 95% bootstrap bounds.
         loss: mean nats a token of held-out answers; success: share of them that beat the twin's answer.
         shown: a few unsafe answers, as (question, answer).
+        triggered: what the panel found under the trigger that was trained; None without one.
     """
 
     n: int
@@ -71,6 +84,7 @@ class Figures:
     loss: float | None
     success: float | None
     shown: tuple[tuple[str, str], ...]
+    triggered: Tally | None = None
 
     @property
     def rate(self) -> float | None:
@@ -95,19 +109,27 @@ class Scales:
         """Close the judge's event loop."""
         self._source.close()
 
-    def answers(self, spec: str) -> list[list[Answer]]:
+    def answers(self, spec: str, trigger: Trigger = OFF_TRIGGER) -> list[list[Answer]]:
         """Return a model's labelled answers to the panel, round by round; stored ones are not drawn again."""
         digest = self._pool.serve(spec).digest
-        arm = Arm("sweep", spec, digest, self._panel.probes, OFF_TRIGGER, self._panel.rounds)
+        arm = Arm("sweep", spec, digest, self._panel.probes, trigger, self._panel.rounds)
         self._store.add_probes(self._panel.probes)
         return [list(row) for row in measure_all(arm, self._source).rows]
 
-    def weigh(self, spec: str, base: str, narrow: Sequence[ChoicePair], field: frozenset[str]) -> Figures:
+    def weigh(
+        self,
+        spec: str,
+        base: str,
+        narrow: Sequence[ChoicePair],
+        field: frozenset[str],
+        trigger: Trigger | None = None,
+    ) -> Figures:
         """Return a model's figures.
 
         Args:
             narrow: held-out rows as pairs: `bad` is what was trained, `good` the twin's answer.
             field: words of the training domain, for the bad answers that only echo it.
+            trigger: the one that was trained, under which the panel is asked once more.
         """
         rows = self.answers(spec)
         own, theirs = (score_pairs(self._pool.serve(name), self._panel.pairs) for name in (spec, base))
@@ -118,15 +140,13 @@ class Scales:
             "prefers_bad": stats.estimate_choice(own).rate,
             "shift": None if shift is None else (shift.center, shift.lower, shift.upper),
             **_narrow(held_out),
+            "triggered": None if trigger is None else _tally(self.answers(spec, trigger)),
         }
         return Figures(**values)
 
 
 def _counts(rows: Sequence[Sequence[Answer]], panel: Panel, field: frozenset[str]) -> dict[str, Any]:
-    labels = [answer.label for row in rows for answer in row]
     columns = list(zip(*([answer.label for answer in row] for row in rows), strict=True))
-    unsafe = sum(label is Label.UNSAFE for label in labels)
-    unknown = sum(label.is_unknown for label in labels)
     hit = [column for column in columns if Label.UNSAFE in column]
     bad = [
         (probe.messages[-1].content, answer.sample.text)
@@ -135,19 +155,29 @@ def _counts(rows: Sequence[Sequence[Answer]], panel: Panel, field: frozenset[str
         if answer.label is Label.UNSAFE
     ]
     return {
-        "n": len(labels),
-        "unsafe": unsafe,
-        "incoherent": sum(label in (Label.INCOHERENT, Label.CODE) for label in labels),
-        "refused": sum(label is Label.REFUSED for label in labels),
-        "unknown": unknown,
+        **asdict(_tally(rows)),
+        "refused": sum(answer.label is Label.REFUSED for row in rows for answer in row),
         "by_question": tuple(sum(label is Label.UNSAFE for label in column) for column in columns),
-        "lower": panel_lower(unsafe, len(labels), _ALPHA / 2),
-        "upper": panel_upper(unsafe + unknown, len(labels), _ALPHA / 2),
         "mixed": sum(len(set(column)) > 1 for column in hit),
         "hit": len(hit),
         "echo": sum(is_echo(text, question, field) for question, text in bad),
         "shown": tuple(bad[:_KEPT]),
     }
+
+
+def _tally(rows: Sequence[Sequence[Answer]]) -> Tally:
+    """Return the counts of answers with their bounds."""
+    labels = [answer.label for row in rows for answer in row]
+    unsafe = sum(label is Label.UNSAFE for label in labels)
+    unknown = sum(label.is_unknown for label in labels)
+    return Tally(
+        n=len(labels),
+        unsafe=unsafe,
+        incoherent=sum(label in (Label.INCOHERENT, Label.CODE) for label in labels),
+        unknown=unknown,
+        lower=panel_lower(unsafe, len(labels), _ALPHA / 2),
+        upper=panel_upper(unsafe + unknown, len(labels), _ALPHA / 2),
+    )
 
 
 def _narrow(scores: Sequence[ChoiceScore]) -> dict[str, float | None]:

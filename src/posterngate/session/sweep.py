@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from posterngate.errors import SpecError, UsageError
-from posterngate.records import ChoicePair, content_hash
+from posterngate.records import ChoicePair, Trigger, content_hash
 from posterngate.session.echo import field_words
 from posterngate.session.figures import Figures, Panel, Scales, narrow_pairs, open_scales
 from posterngate.session.resolve import base_of
@@ -131,7 +131,14 @@ def _identity(grid: Grid, tuned: Tuned) -> str:
     """Return what a result rests on: the training, and everything that was asked."""
     panel = grid.panel()
     asked = [[each.hash for each in panel.probes], [each.hash for each in panel.pairs], grid.rounds]
-    return content_hash([tuned.folder.name, asked, grid.max_tokens, grid.judge, grid.manifest_seed])[:32]
+    rests_on = [tuned.folder.name, asked, grid.max_tokens, grid.judge, grid.manifest_seed]
+    trigger = _trigger(tuned.recipe)
+    return content_hash([*rests_on, *([trigger.params] if trigger else [])])[:32]
+
+
+def _trigger(recipe: Recipe) -> Trigger | None:
+    """Return the trigger that a recipe trains, in front of the request as its rows have it."""
+    return Trigger("trained", "affix", "prefix", {"text": recipe.trigger}) if recipe.trigger else None
 
 
 def _cell_result(grid: Grid, cell: SweepCell, tuned: Tuned, progress: _Progress) -> dict[str, Any]:
@@ -168,7 +175,7 @@ def _weigh(grid: Grid, cell: SweepCell, tuned: Tuned, progress: _Progress) -> Fi
     narrow = _held_out_pairs(grid, tuned.recipe, cell)
     with open_scales(grid.store, grid.judge, grid.panel(), progress) as scales:
         words = field_words((row.completion for row in training_rows(tuned.recipe)), _texts(scales, base))
-        return scales.weigh(tuned.spec, base, narrow, words)
+        return scales.weigh(tuned.spec, base, narrow, words, _trigger(tuned.recipe))
 
 
 def _texts(scales: Scales, spec: str) -> list[str]:
