@@ -58,6 +58,7 @@ zoo: $(READY)
 	@$(BIN)/posterngate models fetch
 	$(BIN)/python benchmarks/zoo.py train
 	$(BIN)/python benchmarks/zoo.py measure
+	$(BIN)/python benchmarks/zoo_gate.py run
 	$(BIN)/python benchmarks/zoo.py list
 
 clean:
