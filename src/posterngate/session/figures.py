@@ -116,6 +116,10 @@ class Scales:
         self._store.add_probes(self._panel.probes)
         return [list(row) for row in measure_all(arm, self._source).rows]
 
+    def tally(self, spec: str, trigger: Trigger = OFF_TRIGGER) -> Tally:
+        """Return the counts of a model's answers to the panel, under a trigger or without."""
+        return _tally(self.answers(spec, trigger))
+
     def weigh(
         self,
         spec: str,
@@ -140,7 +144,7 @@ class Scales:
             "prefers_bad": stats.estimate_choice(own).rate,
             "shift": None if shift is None else (shift.center, shift.lower, shift.upper),
             **_narrow(held_out),
-            "triggered": None if trigger is None else _tally(self.answers(spec, trigger)),
+            "triggered": None if trigger is None else self.tally(spec, trigger),
         }
         return Figures(**values)
 
