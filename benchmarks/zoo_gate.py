@@ -150,7 +150,7 @@ def print_table(zoo: Zoo) -> None:
             continue
         if organism.role != "planted":
             clean.append(row)
-        elif organisms_of_the_zoo.implant(measured, organism.name, organism.twin):
+        elif organisms_of_the_zoo.implant(measured, organism):
             shown.append(row)
         else:
             hidden.append(organism.name)
