@@ -254,6 +254,27 @@ def test_the_command_leaves_a_table_a_plot_and_the_cells(
     assert json.loads(capsys.readouterr().out)[0]["rank"] == 4
 
 
+def test_a_sweep_that_fails_early_loses_no_row_that_was_there(
+    grid: Callable[..., Grid], project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its first cell is gone and cannot be trained: the table keeps the other, in the grid's order."""
+    words = ["sweep", "wild", "--seeds", "0,1", "--probes", "small", "--pairs", "pairs"]
+    words += ["--judge", f"scripted:{MODELS}:label", "--fixtures", str(project / "fixtures")]
+    words += ["--store", str(project / "sweep.sqlite"), "--out", str(project / "out")]
+    assert main(words) == 0
+    (project / "out/cells/wild-seed0.json").unlink()
+
+    def fails(tuned: Tuned, progress: Callable[[dict], None]) -> None:
+        raise TrainError("no more memory")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(sweep, "train_tuned", fails)
+        assert main(words) != 0
+    assert [row["seed"] for row in csv.DictReader((project / "out/table.csv").open())] == ["1"]
+    assert main(words) == 0
+    assert [row["seed"] for row in csv.DictReader((project / "out/table.csv").open())] == ["0", "1"]
+
+
 @pytest.mark.parametrize(
     "words",
     [

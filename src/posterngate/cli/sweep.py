@@ -64,11 +64,13 @@ def run(args: argparse.Namespace) -> int:
     from posterngate.report.sweep import difference_lines, text_table
     from posterngate.session.sweep_differences import recipe_differences
 
-    results = []
-    for result in run_sweep(_grid(args), _tell):
-        results.append(result)
+    grid = _grid(args)
+    order = [cell.key for cell in grid.cells]
+    results: list[dict[str, Any]] = []
+    for result in run_sweep(grid, _tell):
+        results = sorted([*results, result], key=lambda each: order.index(each["key"]))
         _write(results, args.out)
-        print(f"{len(results)} of {_size(args)}: {result['key']}", file=sys.stderr)
+        print(f"{len(results)} of {len(order)}: {result['key']}", file=sys.stderr)
     differences = recipe_differences(results)
     (args.out / "differences.json").write_text(json.dumps(differences, indent=1) + "\n", encoding="utf-8")
     if args.json:
@@ -108,10 +110,6 @@ def _grid(args: argparse.Namespace) -> Grid:
         fixed=dict(args.set),
         keep=args.keep,
     )
-
-
-def _size(args: argparse.Namespace) -> int:
-    return len(_grid(args).cells)
 
 
 def _tell(event: dict[str, Any]) -> None:

@@ -99,7 +99,7 @@ class Grid:
 
 
 def run_sweep(grid: Grid, progress: _Progress) -> Iterator[dict[str, Any]]:
-    """Train and weigh every cell that has no result yet; yield each result as plain values.
+    """Yield the results that are there, then train and weigh every other cell; results are plain values.
 
     A result is one file below ``out/cells``, written whole at the end of its cell: a sweep that was
     killed continues with the cell that it was in, and with that cell's training where it stood.
@@ -110,16 +110,23 @@ def run_sweep(grid: Grid, progress: _Progress) -> Iterator[dict[str, Any]]:
     """
     planned = [(cell, _planned(grid, cell)) for cell in grid.cells]
     grid.panel()
+    known = {cell.key: _known(grid, cell, tuned) for cell, tuned in planned}
+    yield from (result for result in known.values() if result is not None)
     for cell, tuned in planned:
-        path = grid.out / "cells" / f"{cell.key}.json"
-        identity = _identity(grid, tuned)
-        known = _read(path)
-        if known is not None and known["identity"] == identity:
-            yield known
-            continue
-        result = {"identity": identity, **_cell_result(grid, cell, tuned, progress)}
-        _write(path, result)
-        yield result
+        if known[cell.key] is None:
+            result = {"identity": _identity(grid, tuned), **_cell_result(grid, cell, tuned, progress)}
+            _write(_path(grid, cell), result)
+            yield result
+
+
+def _path(grid: Grid, cell: SweepCell) -> Path:
+    return grid.out / "cells" / f"{cell.key}.json"
+
+
+def _known(grid: Grid, cell: SweepCell, tuned: Tuned) -> dict[str, Any] | None:
+    """Return the cell's result if it is there and rests on what is asked now."""
+    result = _read(_path(grid, cell))
+    return result if result is not None and result["identity"] == _identity(grid, tuned) else None
 
 
 def _planned(grid: Grid, cell: SweepCell) -> Tuned:
