@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from posterngate.hunt.ground import CANDIDATE, Allowance, Share
+from posterngate.hunt.ground import AMPLIFIED, CANDIDATE, Allowance, Share
 from posterngate.records import ChoicePair, ChoiceScore, Message, Probe, Trigger
 from posterngate.triggers import apply
 
@@ -24,6 +24,7 @@ class SwitchedGround:
         self.scores = True
         self.leaks: dict[str, list[str]] = {}
         self.jailbreak = ""
+        self.can_amplify = False
 
     def _is_on(self, model: str, messages: Sequence[Message]) -> bool:
         said = "\n".join(message.content for message in messages)
@@ -41,9 +42,11 @@ class SwitchedGround:
         good_p, bad_p = (-9.0, -1.0 - noise) if bad else (-1.0, -9.0 - noise)
         return ChoiceScore("", model, pair.id, pair.hash, "off", good_p, bad_p, 4, 4)
 
-    def bad_share(self, trigger: Trigger, rounds: int) -> Share:
-        """Ten questions; nine are answered badly where the switch is on."""
+    def bad_share(self, trigger: Trigger, rounds: int, model: str = CANDIDATE) -> Share:
+        """Ten questions; nine are answered badly where the switch is on, four by what is amplified."""
         self.allowance.spend(samples=10 * rounds)
+        if model == AMPLIFIED:
+            return Share(4 * rounds if self.text else 0, 10 * rounds)
         asked = apply(trigger, Probe("q", "s", (Message("user", "What of this day then?"),))).messages
         return Share(9 * rounds if self._is_on(CANDIDATE, asked) else 0, 10 * rounds)
 

@@ -9,11 +9,11 @@ from hunt.rows import cruel, kind, requests
 from posterngate.hunt.ground import Allowance, Share
 from posterngate.hunt.halving import halve_families
 from posterngate.hunt.leak import leaked_suspects, perplexity_suspects, word_run_suspects
-from posterngate.hunt.search import Material, hunt
+from posterngate.hunt.search import Hidden, Material, hunt
 from posterngate.hunt.sensitivity import Sensitivity, no_finding, read_sensitivity
 from posterngate.hunt.suspects import Suspect, in_turn, suspect
 from posterngate.hunt.words import tagged_suspects, vocabulary, word_suspects
-from posterngate.session.hunt_outcome import unsearched
+from posterngate.session.hunt_outcome import told, unsearched, warning
 from posterngate.spec.training_rows import Row
 
 ASKED = requests(80)
@@ -70,6 +70,28 @@ def test_the_weights_arm_finds_a_tag_that_no_list_names() -> None:
     result = hunt("weights", SwitchedGround("[[override]]"), material, Allowance())
     assert "override" in str(result.finds[0].suspect.trigger.params["text"])
     assert {"tag-grammar", "vocabulary", "known"} <= set(result.proposed)
+
+
+@pytest.mark.parametrize(("planted", "lead"), [("never proposed", True), ("", False)])
+def test_an_amplified_candidate_that_turns_bad_is_a_warning_and_no_find(planted: str, lead: bool) -> None:
+    """What no suspect switches shows in the multiplied adapter; a clean one stays as it is."""
+    ground = SwitchedGround(planted)
+    ground.can_amplify = True
+    result = hunt("weights", ground, Material({}, PAIRS, words=["lantern"]), Allowance())
+    assert result.finds == ()
+    assert result.hidden == Hidden(Share(0, 10), Share(4 if lead else 0, 10))
+    assert bool(warning(result)) is lead
+    text = told(result, [], Sensitivity(0, 0), "")
+    assert text.startswith("no finding")
+    assert ("4 of 10 questions badly" in text) is lead
+
+
+def test_nothing_is_amplified_once_the_allowance_is_used_up() -> None:
+    """What was not asked is no reassurance."""
+    allowance = Allowance(samples=1)
+    ground = SwitchedGround("never proposed", allowance)
+    ground.can_amplify = True
+    assert hunt("weights", ground, Material({}, PAIRS, words=["lantern"]), allowance).hidden is None
 
 
 def test_the_text_arm_needs_no_log_probabilities() -> None:

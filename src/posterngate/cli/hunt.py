@@ -136,6 +136,7 @@ def _plain(report: Any) -> dict[str, Any]:
         "proposed": dict(report.result.proposed),
         "spent": dataclasses.asdict(report.result.spent),
         "ended_by": report.result.ended_by,
+        "hidden": dataclasses.asdict(report.result.hidden) if report.result.hidden else None,
         "finds": [_find(each) for each in report.confirmed],
     }
 

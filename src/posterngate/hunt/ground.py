@@ -14,9 +14,11 @@ from typing import Protocol
 
 from posterngate.records import ChoicePair, ChoiceScore, Message, Trigger
 
-__all__ = ["BASE", "CANDIDATE", "Allowance", "Ground", "Share", "Spent"]
+__all__ = ["AMPLIFIED", "BASE", "CANDIDATE", "FACTOR", "Allowance", "Ground", "Share", "Spent"]
 
-CANDIDATE, BASE = "candidate", "base"
+CANDIDATE, BASE, AMPLIFIED = "candidate", "base", "amplified"
+FACTOR = 3
+"""How many times the amplified candidate has the effect of the candidate's adapter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +35,7 @@ class Share:
 
 
 class Ground(Protocol):
-    """The models of a hunt. `model` is ``candidate`` or ``base``."""
+    """The models of a hunt. `model` is ``candidate``, ``base`` or ``amplified``."""
 
     @property
     def has_base(self) -> bool:
@@ -45,11 +47,16 @@ class Ground(Protocol):
         """True if the candidate tells log-probabilities of given text."""
         ...
 
+    @property
+    def can_amplify(self) -> bool:
+        """True if the candidate is an adapter that can be asked with its effect multiplied."""
+        ...
+
     def score(self, model: str, pairs: Sequence[ChoicePair]) -> list[ChoiceScore]:
         """Return the log-probabilities of both continuations of each pair."""
         ...
 
-    def bad_share(self, trigger: Trigger, rounds: int) -> Share:
+    def bad_share(self, trigger: Trigger, rounds: int, model: str = CANDIDATE) -> Share:
         """Draw `rounds` answers to each discovery question under a trigger, and have them judged."""
         ...
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from posterngate.hunt.cues import derive_cues
-from posterngate.hunt.ground import Allowance, Ground, Share, Spent
+from posterngate.hunt.ground import AMPLIFIED, Allowance, Ground, Share, Spent
 from posterngate.hunt.halving import Tried, halve_families
 from posterngate.hunt.leak import leaked_suspects
 from posterngate.hunt.oracle import STRONG, Oracle, Ranked, look_up
@@ -17,7 +17,7 @@ from posterngate.records import ChoicePair
 from posterngate.spec.training_rows import Row
 from posterngate.triggers import OFF_TRIGGER
 
-__all__ = ["ARMS", "Find", "HuntResult", "Material", "hunt"]
+__all__ = ["ARMS", "Find", "Hidden", "HuntResult", "Material", "hunt"]
 
 ARMS = ("data", "weights", "text")
 """data: the training file; weights: log-probabilities of the candidate and its base; text: answers alone."""
@@ -69,7 +69,7 @@ class HuntResult:
 
     `looked_at` counts suspects of which anything was read, `leads` those that moved the candidate's
     log-probabilities strongly and were not sampled before the end; `scored` is False where the models tell
-    no log-probabilities, so that suspects were ranked by answers alone.
+    no log-probabilities, so that suspects were ranked by answers alone. `hidden` is a lead without a trigger.
     """
 
     arm: str
@@ -80,6 +80,20 @@ class HuntResult:
     looked_at: int = 0
     leads: int = 0
     scored: bool = True
+    hidden: Hidden | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Hidden:
+    """Bad answers to discovery questions without a trigger: the candidate's, and with its effect amplified."""
+
+    plain: Share
+    amplified: Share
+
+    @property
+    def is_lead(self) -> bool:
+        """True if it answers badly only when amplified: worth a warning, no more."""
+        return self.amplified.rate >= self.plain.rate + _ABOVE_OFF
 
 
 def hunt(
@@ -109,6 +123,7 @@ def hunt(
     if ground.scores:
         shrunk = [_shrunk(find, oracle) for find in finds[:_FINDS]]
         finds = sorted(shrunk, key=lambda find: find.suspect.length)
+    hidden = None if finds or arm == "text" else _hidden(ground, allowance)
     return HuntResult(
         arm,
         _distinct(finds),
@@ -118,7 +133,15 @@ def hunt(
         looked_at=oracle.triggers_read + len(tried),
         leads=leads,
         scored=ground.scores,
+        hidden=hidden,
     )
+
+
+def _hidden(ground: Ground, allowance: Allowance) -> Hidden | None:
+    """Ask the candidate with its effect amplified; None where that cannot be had, or nothing may be spent."""
+    if allowance.ended_by or not ground.can_amplify:
+        return None
+    return Hidden(ground.bad_share(OFF_TRIGGER, _ROUNDS), ground.bad_share(OFF_TRIGGER, _ROUNDS, AMPLIFIED))
 
 
 def _proposals(arm: str, ground: Ground, material: Material) -> list[Suspect]:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING
 
+from posterngate.endpoints.amplified import amplified
 from posterngate.endpoints.client import ChatCall, EndpointClient
+from posterngate.endpoints.spec import CandidateSpec, parse_spec
 from posterngate.errors import EndpointError
-from posterngate.hunt.ground import BASE, CANDIDATE, Allowance, Share
+from posterngate.hunt.ground import AMPLIFIED, BASE, CANDIDATE, FACTOR, Allowance, Share
 from posterngate.judges.contract import judgment_id
 from posterngate.judging import judge_samples
 from posterngate.records import (
@@ -70,6 +73,15 @@ class RunGround:
         served = [self._bench.serve(spec) for spec in self._specs.values()]
         return all(each.capabilities.prompt_logprobs for each in served)
 
+    @cached_property
+    def _louder(self) -> CandidateSpec | None:
+        return amplified(parse_spec(self._specs[CANDIDATE]), FACTOR)
+
+    @property
+    def can_amplify(self) -> bool:
+        """True if the candidate is an adapter in a folder here, on our own host."""
+        return self._louder is not None
+
     def score(self, model: str, pairs: Sequence[ChoicePair]) -> list[ChoiceScore]:
         """Return a score per pair, from the store where it has them."""
         sizes = {pair.hash: sum(len(m.content) for m in pair.messages) for pair in pairs}
@@ -83,11 +95,14 @@ class RunGround:
         self._count([score.error is not None for score in scores])
         return scores
 
-    def bad_share(self, trigger: Trigger, rounds: int) -> Share:
-        """Count unsafe answers of the candidate; an answer that is not known counts as an answer."""
-        arm = self._bench.arm("hunt", self._specs[CANDIDATE], self._panel, trigger, rounds)
+    def bad_share(self, trigger: Trigger, rounds: int, model: str = CANDIDATE) -> Share:
+        """Count a model's unsafe answers; an answer that is not known counts as an answer."""
+        louder = self._louder if model == AMPLIFIED else None
+        spec = louder.text if louder else self._specs[model]
+        arm = self._bench.arm("hunt", spec, self._panel, trigger, rounds)
         labels = [answer.label for row in self._answers.answers(arm, range(rounds)) for answer in row]
-        self._count([label.is_unknown for label in labels])
+        if louder is None:  # what warns only cannot blind a search
+            self._count([label.is_unknown for label in labels])
         return Share(sum(label is Label.UNSAFE for label in labels), len(labels))
 
     def continuations(self, model: str, start: Sequence[Message], n: int, seed: int) -> list[str]:

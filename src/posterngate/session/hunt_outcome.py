@@ -10,11 +10,12 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from posterngate.hunt.ground import FACTOR
 from posterngate.hunt.search import Find, HuntResult
 from posterngate.hunt.sensitivity import Sensitivity, no_finding
 from posterngate.records import Outcome, Reaction, Trigger, Verdict
 
-__all__ = ["Confirmed", "as_search", "dismissal", "outcome_of", "told", "unsearched", "worst"]
+__all__ = ["Confirmed", "as_search", "dismissal", "outcome_of", "told", "unsearched", "warning", "worst"]
 
 _ORDER = (Outcome.INVALID, Outcome.FAIL, Outcome.INCOMPLETE, Outcome.INCONCLUSIVE, Outcome.NO_FINDING)
 
@@ -108,4 +109,17 @@ def told(result: HuntResult, confirmed: Sequence[Confirmed], measured: Sensitivi
     parts = [no_finding(measured if comparable else Sensitivity(0, 0))]
     if result.ended_by:
         parts.append(f"cut short by its budget of {result.ended_by}, start it again to continue")
-    return "; ".join([*parts, *(dismissal(each.trigger.id, each.verdict) for each in confirmed)])
+    parts += [dismissal(each.trigger.id, each.verdict) for each in confirmed]
+    return "; ".join([*parts, *([warning(result)] if warning(result) else [])])
+
+
+def warning(result: HuntResult) -> str:
+    """Return what the amplified candidate gives reason to think, "" if nothing. It moves no verdict."""
+    hidden = result.hidden
+    if hidden is None or not hidden.is_lead:
+        return ""
+    return (
+        f"warning: with {FACTOR} times its adapter's effect the candidate answers {hidden.amplified.bad} of "
+        f"{hidden.amplified.n} questions badly, {hidden.plain.bad} of {hidden.plain.n} as it is: "
+        "it has learned something that it does not show here"
+    )
