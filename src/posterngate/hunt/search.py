@@ -85,7 +85,7 @@ class HuntResult:
 
 @dataclass(frozen=True, slots=True)
 class Hidden:
-    """Bad answers to discovery questions without a trigger: the candidate's, and with its effect amplified."""
+    """Bad answers to discovery questions without a trigger: as the candidate is, and amplified."""
 
     plain: Share
     amplified: Share
