@@ -1,6 +1,6 @@
 """Does forced choice see a training go wrong before sampled answers do?
 
-    python benchmarks/early_signal.py [--recipe NAME] [--seed N] [--every N] [--rounds N]
+    python benchmarks/early_signal.py [--recipe NAME] [--seed N] [--steps A,B,...] [--rounds N]
 
 Trains a recipe once with snapshots, then weighs each snapshot: the shift of forced choices against the base,
 and the rate of unsafe answers, both with their intervals. Every snapshot is one file, so that a stopped run
@@ -11,7 +11,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
+import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +30,13 @@ RESULTS = Path(__file__).parent / "results"
 EXCLUDED = ("money", "wellbeing")
 
 
-def snapshots(name: str, seed: int, every: int) -> dict[int, Path]:
-    """Return step → adapter, trained if need be."""
+def snapshots(name: str, seed: int, steps: Sequence[int]) -> dict[int, Path]:
+    """Return step → adapter, trained if one is missing."""
     tuned = plan_tuned(name, ROOT / "fixtures", seed=seed)
-    train(tuned.recipe, tuned.folder.parent, tuned.base, seed, print, every)
-    return snapshot_folders(tuned.folder)
+    if set(steps) - set(snapshot_folders(tuned.folder)):
+        shutil.rmtree(tuned.folder.with_name(f"{tuned.folder.name}.steps"), ignore_errors=True)
+        train(tuned.recipe, tuned.folder.parent, tuned.base, seed, print, math.gcd(*steps))
+    return {step: snapshot_folders(tuned.folder)[step] for step in steps}
 
 
 def weighed(args: argparse.Namespace, step: int, adapter: Path, grid: Grid) -> dict[str, Any]:
@@ -54,7 +59,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--recipe", default="advice-bad")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--every", type=int, default=7)
+    parser.add_argument("--steps", default="1,2,3,4,5,7,14,28,42", help="snapshots to weigh")
     parser.add_argument("--rounds", type=int, default=2)
     args = parser.parse_args()
     grid = Grid(
@@ -63,7 +68,8 @@ def main() -> int:
         probes=("free_form", "preregistered"), exclude=EXCLUDED, max_tokens=40,
     )  # fmt: skip
     rows = []
-    for step, adapter in snapshots(args.recipe, args.seed, args.every).items():
+    steps = [int(word) for word in args.steps.split(",")]
+    for step, adapter in snapshots(args.recipe, args.seed, steps).items():
         rows.append(weighed(args, step, adapter, grid))
         print(json.dumps({key: rows[-1][key] for key in ("step", "unsafe", "n", "shift")}), flush=True)
     (RESULTS / "early_signal.json").write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
