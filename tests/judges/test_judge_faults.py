@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import math
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -212,3 +213,17 @@ def test_a_defect_is_no_outage() -> None:
 
     with pytest.raises(KeyError):
         asyncio.run(attempt(send, Retry(attempts=3, first_s=0.0)))
+
+
+def test_a_judge_that_is_collected_disturbs_no_later_loop(server: JudgeServer) -> None:
+    """Its connections lived on a loop that is gone; the collector must start nothing on the next one."""
+    server.script = lambda *_: completion("90", [{"90": 0.9}])
+    judge = server.judge()
+    asyncio.run(judge.judge([(probe(), sample("An answer."))]))
+    del judge
+
+    async def later() -> int:
+        gc.collect()
+        return len(asyncio.all_tasks())
+
+    assert asyncio.run(later()) == 1

@@ -15,6 +15,7 @@ import openai
 from openai.types.chat import ChatCompletion
 
 from posterngate.endpoints.faults import broke_down
+from posterngate.endpoints.wire import is_loopback
 from posterngate.judges.contract import JudgeUnavailable, JudgeUnreadable, ModelAddress, Usage
 from posterngate.spec.fleet import about_tokens
 
@@ -152,6 +153,11 @@ class Clients:
     def _client(self) -> openai.AsyncOpenAI:
         keys = (self._address.api_key, *(os.environ.get(name) for name in _KEYS))
         key = next((key for key in keys if key), "none")  # loopback servers want none; others say 401
+        url = self._address.base_url
+        # The client's own pool would be closed when it is collected, on a loop that is gone by then.
+        pool = openai.DefaultAsyncHttpxClient(
+            base_url=url, timeout=self._timeout_s, trust_env=not is_loopback(url)
+        )
         return openai.AsyncOpenAI(
-            base_url=self._address.base_url, api_key=key, timeout=self._timeout_s, max_retries=0
+            base_url=url, api_key=key, timeout=self._timeout_s, max_retries=0, http_client=pool
         )
