@@ -21,9 +21,11 @@ if TYPE_CHECKING:
 __all__ = [
     "OF_THE_RUN",
     "arm_details",
+    "as_ceiling",
     "calibration_of",
     "conditions_for",
     "cut_short",
+    "difference_verdict",
     "evidence_paths",
     "not_sampled",
     "plan_of",
@@ -93,7 +95,7 @@ def arm_details(
     }
 
 
-def total_ledger(arms: list[Measured]) -> dict[str, int]:
+def total_ledger(arms: Sequence[Measured]) -> dict[str, int]:
     """Add up the ledgers of an item's arms."""
     total: dict[str, int] = {}
     for measured in arms:
@@ -107,6 +109,35 @@ def cut_short(
 ) -> Verdict:
     """Return the verdict of a population that is measured whole or not at all, cut short by a budget."""
     return not_sampled(bench, population, drawn[0].arm, replace(conditions, stop_reason=OF_THE_RUN), drawn)
+
+
+def as_ceiling(population: Population) -> Population:
+    """Return a population of differences as one with a ceiling, for a verdict on what was not drawn."""
+    return replace(population, rule=replace(population.rule, ceiling=0.5, margin=None))
+
+
+def difference_verdict(
+    population: Population,
+    estimate: Estimate,
+    drawn: Sequence[Measured],
+    *,
+    candidate: str,
+    details: Mapping[str, Any],
+    conditions: Conditions,
+) -> Verdict:
+    """Return the verdict on a difference between arms; its margin is in the estimate's tests already."""
+    rule = population.rule
+    arms = [arm_details(each, rule.event) for each in drawn]
+    return decide(
+        replace(rule, margin=None),
+        estimate,
+        candidate=candidate,
+        trigger=population.variant,
+        planned=sum(each.arm.planned for each in drawn),
+        ledger=total_ledger(drawn),
+        details={"measure": rule.measure.value, "margin": rule.margin, "arms": arms, **details},
+        conditions=conditions,
+    )
 
 
 def not_sampled(

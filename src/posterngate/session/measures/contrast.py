@@ -12,21 +12,21 @@ from typing import TYPE_CHECKING, Any
 
 from posterngate import stats
 from posterngate.gate import Arm, Measured, measure_all
-from posterngate.records import Estimate, Measure, Outcome, Rule, Tally, Verdict
+from posterngate.records import Estimate, Outcome, Rule, Tally, Verdict
 from posterngate.session.measures.arms import (
     arm_details,
+    as_ceiling,
     calibration_of,
     conditions_for,
     cut_short,
+    difference_verdict,
     not_sampled,
-    total_ledger,
 )
 from posterngate.session.measures.choice import scores_of
 from posterngate.session.plans import calibrations_of
 from posterngate.session.resolve import Cell, base_of, cells_of
 from posterngate.spec.thresholds import Population
 from posterngate.triggers import OFF_TRIGGER
-from posterngate.verdict import decide
 
 if TYPE_CHECKING:
     from posterngate.session.bench import Bench
@@ -66,33 +66,23 @@ def measure_contrast(bench: Bench, population: Population) -> Verdict:
     if not conditions.judge:
         spec = bench.candidates.recipes[cells[0][0].key]
         arm = bench.arm("first", spec, bench.library.panel(rule), OFF_TRIGGER, rule.rounds)
-        return not_sampled(bench, _with_ceiling(population), arm, conditions)
+        return not_sampled(bench, as_ceiling(population), arm, conditions)
     first = _side(bench, rule, cells[0], "first")
     second = _side(bench, rule, cells[1], "second") if len(cells) > 1 else _base_side(bench, rule, cells[0])
     drawn = [*first.measured, *second.measured]
     bench.budget_left()  # what was drawn counts; a contrast is measured whole or not at all
     bench.link(population, drawn)
     if any(each.stopped == "budget" for each in drawn):
-        return cut_short(bench, _with_ceiling(population), drawn, conditions)
-    estimate = _difference(bench, rule, first, second)
-    return _worded(
-        decide(
-            replace(rule, margin=None),
-            estimate,
-            candidate=f"recipe:{rule.recipes[0]}",
-            trigger=population.variant,
-            planned=sum(each.arm.planned for each in drawn),
-            ledger=total_ledger(drawn),
-            details=_details(bench, rule, (first, second)),
-            conditions=replace(conditions, answers_vary=all(each.varied for each in drawn)),
-        ),
-        rule,
-        second.name,
+        return cut_short(bench, as_ceiling(population), drawn, conditions)
+    verdict = difference_verdict(
+        population,
+        _difference(bench, rule, first, second),
+        drawn,
+        candidate=f"recipe:{rule.recipes[0]}",
+        details={"sides": _sides(bench, rule, (first, second))},
+        conditions=replace(conditions, answers_vary=all(each.varied for each in drawn)),
     )
-
-
-def _with_ceiling(population: Population) -> Population:
-    return replace(population, rule=replace(population.rule, ceiling=0.5, margin=None))
+    return _worded(verdict, rule, second.name)
 
 
 def _side(bench: Bench, rule: Rule, cells: Sequence[Cell], role: str) -> Side:
@@ -127,21 +117,17 @@ def _difference(bench: Bench, rule: Rule, first: Side, second: Side) -> Estimate
     return stats.estimate_difference(stats.arms_difference(*tallies), plan)
 
 
-def _details(bench: Bench, rule: Rule, sides: tuple[Side, Side]) -> dict[str, Any]:
-    return {
-        "measure": Measure.CONTRAST.value,
-        "margin": rule.margin,
-        "arms": [arm_details(each, rule.event) for side in sides for each in side.measured],
-        "sides": [
-            {
-                "name": side.name,
-                "unsafe": sum(arm_details(each, rule.event)["unsafe"] for each in side.measured),
-                "n": sum(arm_details(each, rule.event)["n"] for each in side.measured),
-                "pairs": _preferring(bench, rule, side),
-            }
-            for side in sides
-        ],
-    }
+def _sides(bench: Bench, rule: Rule, sides: tuple[Side, Side]) -> list[dict[str, Any]]:
+    """Return each side's figures for the report."""
+    return [
+        {
+            "name": side.name,
+            "unsafe": sum(arm_details(each, rule.event)["unsafe"] for each in side.measured),
+            "n": sum(arm_details(each, rule.event)["n"] for each in side.measured),
+            "pairs": _preferring(bench, rule, side),
+        }
+        for side in sides
+    ]
 
 
 def _preferring(bench: Bench, rule: Rule, side: Side) -> list[float | None]:

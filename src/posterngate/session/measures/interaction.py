@@ -11,19 +11,18 @@ from typing import TYPE_CHECKING
 
 from posterngate import stats
 from posterngate.gate import Arm, Measured, measure_all
-from posterngate.records import Measure, Outcome, Rule, Verdict
+from posterngate.records import Outcome, Rule, Verdict
 from posterngate.session.measures.arms import (
-    arm_details,
+    as_ceiling,
     calibration_of,
     conditions_for,
     cut_short,
+    difference_verdict,
     not_sampled,
-    total_ledger,
 )
 from posterngate.session.plans import interaction_plan
 from posterngate.spec.thresholds import Population
 from posterngate.triggers import OFF_TRIGGER
-from posterngate.verdict import decide
 
 if TYPE_CHECKING:
     from posterngate.session.bench import Bench
@@ -43,34 +42,26 @@ def measure_interaction(bench: Bench, population: Population) -> Verdict:
     if not conditions.judge or alone or conditions.unsupported:
         arm = _arm_of(bench, population, "on", bench.candidates.candidate, rule.rounds)
         conditions = replace(conditions, unsupported=conditions.unsupported or (_ALONE if alone else ""))
-        verdict = not_sampled(bench, _with_ceiling(population), arm, conditions)
+        verdict = not_sampled(bench, as_ceiling(population), arm, conditions)
         return replace(_worded(verdict, rule), next_step=_NAME_ONE if alone else verdict.next_step)
     assert other is not None
     drawn = _arms(bench, population, other)
     bench.budget_left()  # what was drawn counts; an interaction is measured whole or not at all
     bench.link(population, drawn)
     if any(each.stopped == "budget" for each in drawn):
-        return _worded(cut_short(bench, _with_ceiling(population), drawn, conditions), rule)
+        return _worded(cut_short(bench, as_ceiling(population), drawn, conditions), rule)
     on, off, base_on, base_off = (each.tally(rule.event) for each in drawn)
     baseline = stats.Baseline(base_on, base_off)
     plan = interaction_plan(bench.manifest, rule, baseline, calibration_of(bench, rule))
-    return _worded(
-        decide(
-            replace(rule, margin=None),
-            stats.estimate_difference(stats.arms_difference(on, off), plan),
-            candidate=bench.config.candidate,
-            trigger=population.variant,
-            planned=sum(each.arm.planned for each in drawn),
-            ledger=total_ledger(drawn),
-            details={
-                "measure": Measure.INTERACTION.value,
-                "margin": rule.margin,
-                "arms": [arm_details(each, rule.event) for each in drawn],
-            },
-            conditions=replace(conditions, answers_vary=all(each.varied for each in drawn[:2])),
-        ),
-        rule,
+    verdict = difference_verdict(
+        population,
+        stats.estimate_difference(stats.arms_difference(on, off), plan),
+        drawn,
+        candidate=bench.config.candidate,
+        details={},
+        conditions=replace(conditions, answers_vary=all(each.varied for each in drawn[:2])),
     )
+    return _worded(verdict, rule)
 
 
 def _arms(bench: Bench, population: Population, other: str) -> list[Measured]:
@@ -89,10 +80,6 @@ def _arm_of(bench: Bench, population: Population, role: str, spec: str, rounds: 
     rule = population.rule
     trigger = bench.library.trigger(rule, population.variant) if role.endswith("on") else OFF_TRIGGER
     return bench.arm(role, spec, bench.library.panel(rule), trigger, rounds)
-
-
-def _with_ceiling(population: Population) -> Population:
-    return replace(population, rule=replace(population.rule, ceiling=0.5, margin=None))
 
 
 def _worded(verdict: Verdict, rule: Rule) -> Verdict:
