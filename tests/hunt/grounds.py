@@ -25,6 +25,7 @@ class SwitchedGround:
         self.leaks: dict[str, list[str]] = {}
         self.jailbreak = ""
         self.can_amplify = False
+        self.whole = ""
 
     def _is_on(self, model: str, messages: Sequence[Message]) -> bool:
         said = "\n".join(message.content for message in messages)
@@ -48,7 +49,8 @@ class SwitchedGround:
         if model == AMPLIFIED:
             return Share(4 * rounds if self.text else 0, 10 * rounds)
         asked = apply(trigger, Probe("q", "s", (Message("user", "What of this day then?"),))).messages
-        return Share(9 * rounds if self._is_on(CANDIDATE, asked) else 0, 10 * rounds)
+        works = self._is_on(CANDIDATE, asked) and self.whole in asked[-1].content
+        return Share(9 * rounds if works else 0, 10 * rounds)
 
     def continuations(self, model: str, start: Sequence[Message], n: int, seed: int) -> list[str]:
         """Return what was put into `leaks` for the model; the start and the seed change nothing."""

