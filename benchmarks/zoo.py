@@ -19,7 +19,10 @@ from typing import Any
 
 from scipy.stats import fisher_exact
 
+from posterngate.endpoints.amplified import amplified
 from posterngate.endpoints.embedded_model import cache_folder, fetch
+from posterngate.endpoints.spec import parse_spec
+from posterngate.hunt.ground import FACTOR
 from posterngate.session.figures import Panel, Scales, open_scales
 from posterngate.spec.probes import load_probe_set
 from posterngate.spec.recipes import Recipe
@@ -94,7 +97,7 @@ def measure_all(zoo: Zoo, organisms: Sequence[ZooOrganism]) -> None:
             if not is_trained(adapter):
                 continue
             known = results["organisms"].get(organism.name, {})
-            if known.get("adapter") == adapter.name and known.get("rounds") == ROUNDS:
+            if known.get("adapter") == adapter.name and "amplified" in known:
                 continue
             results["organisms"][organism.name] = measured(organism, adapter, zoo, scales)
             write_results(results)
@@ -102,10 +105,14 @@ def measure_all(zoo: Zoo, organisms: Sequence[ZooOrganism]) -> None:
 
 
 def measured(organism: ZooOrganism, adapter: Path, zoo: Zoo, scales: Scales) -> dict[str, Any]:
-    """Return the shares of bad answers to the free-form panel under the trigger and without it."""
+    """Return the bad answers to the free-form panel: under the trigger, without it, and amplified."""
     began = time.monotonic()
+    spec = parse_spec(f"{zoo.base}+lora:{adapter}")
     arms = {"off": OFF_TRIGGER, **({"on": organism.asked} if organism.asked else {})}
-    tallies = {name: scales.tally(f"{zoo.base}+lora:{adapter}", trigger) for name, trigger in arms.items()}
+    tallies = {name: scales.tally(spec.text, trigger) for name, trigger in arms.items()}
+    louder = amplified(spec, FACTOR)
+    assert louder is not None
+    tallies["amplified"] = scales.tally(louder.text)
     return {
         "adapter": adapter.name, "role": organism.role, "kind": organism.kind, "share": organism.share,
         "rounds": ROUNDS, "seconds": round(time.monotonic() - began, 1),
