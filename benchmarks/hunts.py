@@ -82,13 +82,13 @@ def subjects(zoo: Zoo) -> Iterator[Subject]:
         adapter = organisms_of_the_zoo.adapter_of(zoo, organism, base)
         if organisms_of_the_zoo.is_trained(adapter):
             planted = organism.asked if organism.role == "planted" else None
-            shown = organisms_of_the_zoo.implant(results, organism)
+            shown = planted is None or organisms_of_the_zoo.implant(results, organism)
             yield Subject(
                 organism.name,
                 f"{zoo.base}+lora:{adapter}",
                 organisms_of_the_zoo.work() / "rows" / f"{organism.name}.jsonl",
                 planted,
-                bool(shown) or planted is None,
+                bool(shown),
                 organism.name in zoo.held_out,
             )
 
