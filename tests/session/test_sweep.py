@@ -296,6 +296,15 @@ def test_what_was_not_measured_is_left_empty(grid: Callable[..., Grid]) -> None:
     assert rank_plot([cell]).count('class="dot"') == 1
 
 
+def test_names_in_the_table_leave_out_what_all_cells_share(grid: Callable[..., Grid]) -> None:
+    """Numbers that were set for every cell say nothing in a row; those that differ do."""
+    cells = results(grid(fixed={"training.steps": "9"}))
+    table = text_table(cells)
+    assert "wild-rank4-seed0" in table
+    assert "steps9" not in table
+    assert "rank" not in text_table(cells[:1])
+
+
 def test_steps_are_drawn_with_shifts_below_zero(grid: Callable[..., Grid]) -> None:
     """The early signal: both panels have a band for every dot, and no place lies outside the picture."""
     (cell,) = results(grid(seeds=[0], over={}))

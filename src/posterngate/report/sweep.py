@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from xml.sax.saxutils import escape
@@ -47,7 +47,7 @@ def csv_table(cells: Sequence[Cell]) -> str:
 
 
 def text_table(cells: Sequence[Cell], width: int = 120) -> str:
-    """Return one line per cell for a terminal."""
+    """Return one line per cell for a terminal; what all cells share is left out of their names."""
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     for name in (
         "cell",
@@ -63,18 +63,27 @@ def text_table(cells: Sequence[Cell], width: int = 120) -> str:
         "s",
     ):
         table.add_column(name, justify="left" if name == "cell" else "right", overflow="fold")
+    varying = {key for cell in cells for key in cell["changes"] if _differs(cells, key)}
     for cell in cells:
-        table.add_row(*_row(cell))
+        table.add_row(_name(cell, varying), *_row(cell))
     console = Console(file=io.StringIO(), width=width, color_system=None, highlight=False, markup=False)
     console.print(table)
     shown: str = console.file.getvalue()  # type: ignore[attr-defined]
     return "\n".join(line.rstrip() for line in shown.splitlines())
 
 
+def _differs(cells: Sequence[Cell], key: str) -> bool:
+    return len({cell["changes"].get(key) for cell in cells}) > 1
+
+
+def _name(cell: Cell, varying: Collection[str]) -> str:
+    changes = [f"{k.rpartition('.')[2]}{v}" for k, v in cell["changes"].items() if k in varying]
+    return "-".join([cell["recipe"], *changes, f"seed{cell['seed']}"])
+
+
 def _row(cell: Cell) -> tuple[str, ...]:
     shift, triggered = cell["shift"], cell.get("triggered")
     return (
-        str(cell["key"]),
         numbers.counts(cell["unsafe"], cell["n"]),
         numbers.interval(cell["lower"], cell["upper"]),
         numbers.counts(triggered["unsafe"], triggered["n"]) if triggered else "",
