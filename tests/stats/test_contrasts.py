@@ -71,6 +71,16 @@ def test_a_weak_judge_leaves_no_margin_to_pass() -> None:
     assert estimate_difference(arms_difference(good, good), none).crossed is None
 
 
+def test_an_estimate_repeats_the_bound_that_its_margin_rests_on() -> None:
+    """What is printed as taken for granted of the judge is what was used."""
+    judge = Calibration("j", "misaligned", 80, 100, 2, 100)
+    plan = contrast_plan(RULE, 2, 1.0, judge)
+    rows = tally("su", "us")
+    estimate = estimate_difference(arms_difference(rows, rows), plan)
+    assert 0.6 < estimate.se_lower < 0.8
+    assert estimate.se_lower == plan.se_lower
+
+
 def test_a_contrast_without_a_margin_is_refused() -> None:
     """There is no ceiling to fall back to."""
     with pytest.raises(UsageError, match="margin=None"):

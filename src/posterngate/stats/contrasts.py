@@ -59,6 +59,7 @@ def contrast_plan(
         alpha_pass=plan.alpha_pass,
         alpha_fail=plan.alpha_fail - (a_fail if is_judged(rule) else 0.0),
         margin_fail=min(high, 1 - 1e-9),
+        se_lower=passing.se_lower,
     )
 
 

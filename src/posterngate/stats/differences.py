@@ -31,7 +31,8 @@ class DifferencePlan:
     """A test on a mean difference, frozen before the first sample.
 
     Margins are in units of the judged difference: `margin` for PASS (H0: mean >= margin) and
-    `margin_fail` for FAIL (H0: mean <= margin_fail; None: the same). Alphas are the test's own.
+    `margin_fail` for FAIL (H0: mean <= margin_fail; None: the same). Alphas are the test's own. `se_lower` is
+    the judge's sensitivity bound that the margin for PASS rests on.
     """
 
     questions: int
@@ -40,6 +41,7 @@ class DifferencePlan:
     alpha_pass: float
     alpha_fail: float
     margin_fail: float | None = None
+    se_lower: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +168,7 @@ def _difference_estimate(
         needed=0 if side else _needed(high, plan, arms.span, paths[0][used - 1] if used else 0.0),
         n_max=plan.rounds * plan.questions,
         questions=plan.questions,
+        se_lower=plan.se_lower,
         p_fail=float(np.exp(-running)),
         kind="difference",
     )

@@ -76,6 +76,7 @@ def interaction_plan(
         alpha_pass=rule.alpha_pass - (4 if judged else 2) * a_pass,
         alpha_fail=plan.alpha_fail - (3 if judged else 2) * a_fail,
         margin_fail=max(-_NEAR, min(high, _NEAR)),
+        se_lower=passing.se_lower,
     )
 
 
