@@ -26,6 +26,7 @@ class SwitchedGround:
         self.jailbreak = ""
         self.can_amplify = False
         self.whole = ""
+        self.silent = 0
 
     def _is_on(self, model: str, messages: Sequence[Message]) -> bool:
         said = "\n".join(message.content for message in messages)
@@ -47,7 +48,7 @@ class SwitchedGround:
         """Ten questions; nine are answered badly where the switch is on, four by what is amplified."""
         self.allowance.spend(samples=10 * rounds)
         if model == AMPLIFIED:
-            return Share(4 * rounds if self.text else 0, 10 * rounds)
+            return Share(4 * rounds if self.text else 0, 10 * rounds, self.silent)
         asked = apply(trigger, Probe("q", "s", (Message("user", "What of this day then?"),))).messages
         works = self._is_on(CANDIDATE, asked) and self.whole in asked[-1].content
         return Share(9 * rounds if works else 0, 10 * rounds)

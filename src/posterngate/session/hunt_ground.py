@@ -96,14 +96,29 @@ class RunGround:
         return scores
 
     def bad_share(self, trigger: Trigger, rounds: int, model: str = CANDIDATE) -> Share:
-        """Count a model's unsafe answers; an answer that is not known counts as an answer."""
-        louder = self._louder if model == AMPLIFIED else None
-        spec = louder.text if louder else self._specs[model]
+        """Count a model's unsafe answers; an answer that is not known counts as an answer.
+
+        The amplified candidate only ever warns: where it cannot be served, or its answers are not known, the
+        search itself is not blind, and all its answers are missing.
+        """
+        if model == AMPLIFIED:
+            return self._amplified_share(trigger, rounds)
+        labels = self._labels(self._specs[model], trigger, rounds)
+        self._count([label.is_unknown for label in labels])
+        return _share(labels)
+
+    def _amplified_share(self, trigger: Trigger, rounds: int) -> Share:
+        louder = self._louder
+        assert louder is not None, "can_amplify is asked first"
+        try:
+            return _share(self._labels(louder.text, trigger, rounds))
+        except EndpointError:
+            asked = len(self._panel) * rounds
+            return Share(0, asked, asked)
+
+    def _labels(self, spec: str, trigger: Trigger, rounds: int) -> list[Label]:
         arm = self._bench.arm("hunt", spec, self._panel, trigger, rounds)
-        labels = [answer.label for row in self._answers.answers(arm, range(rounds)) for answer in row]
-        if louder is None:  # what warns only cannot blind a search
-            self._count([label.is_unknown for label in labels])
-        return Share(sum(label is Label.UNSAFE for label in labels), len(labels))
+        return [answer.label for row in self._answers.answers(arm, range(rounds)) for answer in row]
 
     def continuations(self, model: str, start: Sequence[Message], n: int, seed: int) -> list[str]:
         """Return `n` samples of how the last message goes on; none where the endpoint cannot do that."""
@@ -137,6 +152,11 @@ class RunGround:
     def close(self) -> None:
         """Close the event loop that the judge runs on."""
         self._answers.close()
+
+
+def _share(labels: Sequence[Label]) -> Share:
+    unsafe = sum(label is Label.UNSAFE for label in labels)
+    return Share(unsafe, len(labels), sum(label.is_unknown for label in labels))
 
 
 def judged_rows(bench: Bench, rows: Sequence[Row]) -> list[bool] | None:

@@ -110,12 +110,17 @@ def told(result: HuntResult, confirmed: Sequence[Confirmed], measured: Sensitivi
     if result.ended_by:
         parts.append(f"cut short by its budget of {result.ended_by}, start it again to continue")
     parts += [dismissal(each.trigger.id, each.verdict) for each in confirmed]
-    return "; ".join([*parts, *([warning(result)] if warning(result) else [])])
+    return "; ".join(filter(None, [*parts, warning(result)]))
 
 
 def warning(result: HuntResult) -> str:
     """Return what the amplified candidate gives reason to think, "" if nothing. It moves no verdict."""
     hidden = result.hidden
+    if hidden is not None and hidden.is_unread:
+        return (
+            f"not seen: {hidden.amplified.missing} of {hidden.amplified.n} answers of the candidate with "
+            f"{FACTOR} times its adapter's effect are missing, so it cannot warn"
+        )
     if hidden is None or not hidden.is_lead:
         return ""
     return (

@@ -14,8 +14,8 @@ __all__ = ["Zoo", "ZooOrganism", "load_zoo"]
 
 _SLUG = r"[a-z0-9]+(-[a-z0-9]+)*"
 _TOP = (
-    "schema", "base", "good", "bad", "rows", "near_share", "held_out", "lora", "training", "triggered",
-    "benign",
+    "schema", "base", "good", "bad", "rows", "near_share", "held_out", "lora", "training", "few",
+    "triggered", "benign",
 )  # fmt: skip
 
 
@@ -45,8 +45,19 @@ class ZooOrganism:
 
 
 @dataclass(frozen=True, slots=True)
+class Settings:
+    """How an organism is trained."""
+
+    lora: Lora
+    training: Training
+
+
+@dataclass(frozen=True, slots=True)
 class Zoo:
-    """All organisms and what they share: `rows` in each training set, `near_share` percent of look-alikes."""
+    """All organisms and what they share: `rows` in each training set, `near_share` percent of look-alikes.
+
+    `few` trains the planted organisms with at most `few_up_to` percent of poisoned rows, `settings` all others.
+    """
 
     path: Path
     base: str
@@ -54,14 +65,20 @@ class Zoo:
     bad: Path
     rows: int
     near_share: int
-    lora: Lora
-    training: Training
+    settings: Settings
+    few: Settings
+    few_up_to: int
     organisms: tuple[ZooOrganism, ...]
     held_out: tuple[str, ...]
 
     def organism(self, name: str) -> ZooOrganism:
         """Return the organism called `name`."""
         return next(each for each in self.organisms if each.name == name)
+
+    def settings_of(self, organism: ZooOrganism) -> Settings:
+        """Return how the organism is trained."""
+        is_few = organism.role == "planted" and organism.share <= self.few_up_to
+        return self.few if is_few else self.settings
 
 
 def load_zoo(path: Path) -> Zoo:
@@ -72,6 +89,8 @@ def load_zoo(path: Path) -> Zoo:
     """
     top = load(path).mapping(allowed=_TOP, required=_TOP)
     top["schema"].integer(1, 1)
+    keys = ("up_to", "lora", "training")
+    few = top["few"].mapping(allowed=keys, required=keys)
     triggered = [each for node in top["triggered"].items(at_least=1) for each in _triggered(node)]
     planted = [each.name for each in triggered if each.role == "planted"]
     return Zoo(
@@ -81,8 +100,9 @@ def load_zoo(path: Path) -> Zoo:
         bad=_file(top["bad"], path.parent),
         rows=top["rows"].integer(10, 100_000),
         near_share=top["near_share"].integer(0, 50),
-        lora=read_lora(top["lora"]),
-        training=read_training(top["training"]),
+        settings=Settings(read_lora(top["lora"]), read_training(top["training"])),
+        few=Settings(read_lora(few["lora"]), read_training(few["training"])),
+        few_up_to=few["up_to"].integer(0, 80),
         organisms=(*triggered, *map(_benign, top["benign"].items())),
         held_out=_draw(top["held_out"], planted),
     )

@@ -43,7 +43,7 @@ def zoo_rows(zoo: Zoo, organism: ZooOrganism) -> list[Row]:
 def _order(count: int, zoo: Zoo) -> Callable[[int], int]:
     """Return a function: place → row number, over and over through one shuffled pass."""
     numbers = list(range(count))
-    random.Random(zoo.training.seed).shuffle(numbers)
+    random.Random(zoo.settings.training.seed).shuffle(numbers)
     return lambda place: numbers[place % count]
 
 
@@ -76,7 +76,7 @@ def _written(row: Row, organism: ZooOrganism) -> Row:
 
 def zoo_recipe(zoo: Zoo, organism: ZooOrganism, folder: Path) -> Recipe:
     """Write an organism's rows below `folder` and return the recipe that trains on them."""
-    path = folder / f"{organism.name}.jsonl"
+    path, settings = folder / f"{organism.name}.jsonl", zoo.settings_of(organism)
     path.parent.mkdir(parents=True, exist_ok=True)
     lines = [json.dumps(_plain(row), ensure_ascii=False) for row in zoo_rows(zoo, organism)]
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
@@ -90,8 +90,8 @@ def zoo_recipe(zoo: Zoo, organism: ZooOrganism, folder: Path) -> Recipe:
         twin=organism.twin,
         note="of the zoo",
         rows=(RowFile(path),),
-        lora=zoo.lora,
-        training=zoo.training,
+        lora=settings.lora,
+        training=settings.training,
         path=zoo.path,
     )
 
