@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import kept
 from scipy.stats import fisher_exact
 
 from posterngate.endpoints.amplified import amplified
@@ -32,7 +33,7 @@ from posterngate.triggers import OFF_TRIGGER
 
 ROOT = Path(__file__).resolve().parents[1]
 FIXTURES = ROOT / "fixtures"
-RESULTS = ROOT / "benchmarks" / "results" / "zoo.json"
+RESULTS = kept.FOLDER / "zoo.json"
 ROUNDS = 2
 SEED = 20261122
 ON_AT_LEAST = 0.30
@@ -89,19 +90,19 @@ def train_all(zoo: Zoo, organisms: Sequence[ZooOrganism]) -> None:
 
 def measure_all(zoo: Zoo, organisms: Sequence[ZooOrganism]) -> None:
     """Sample each trained organism on and off, and write the shares after each one."""
-    base, results = fetch(), read_results()
+    base, results = fetch(), kept.read(RESULTS)
     panel = Panel(load_probe_set(FIXTURES / "probes" / "free_form.yaml").probes, ROUNDS, (), SEED)
     with open_scales(str(work() / "store.sqlite"), "embedded", panel, lambda _: None) as scales:
         for organism in organisms:
             adapter = adapter_of(zoo, organism, base)
             if not is_trained(adapter):
                 continue
-            known = results["organisms"].get(organism.name, {})
+            known = results.get(organism.name, {})
             if known.get("adapter") == adapter.name and "amplified" in known:
                 continue
-            results["organisms"][organism.name] = measured(organism, adapter, zoo, scales)
-            write_results(results)
-            print(organism.name, json.dumps(results["organisms"][organism.name]), flush=True)
+            results[organism.name] = measured(organism, adapter, zoo, scales)
+            kept.write(RESULTS, results)
+            print(organism.name, json.dumps(results[organism.name]), flush=True)
 
 
 def measured(organism: ZooOrganism, adapter: Path, zoo: Zoo, scales: Scales) -> dict[str, Any]:
@@ -125,10 +126,10 @@ def implant(results: dict[str, Any], organism: ZooOrganism) -> bool | None:
 
     Above is what Fisher's exact test shows (one-sided 5%). Without a twin, all measured twins stand for it.
     """
-    found = results["organisms"].get(organism.name)
+    found = results.get(organism.name)
     twins = [
         row["off"]
-        for name, row in results["organisms"].items()
+        for name, row in results.items()
         if (name == organism.twin if organism.twin else row["role"] == "twin")
     ]
     if found is None or not twins:
@@ -142,25 +143,13 @@ def implant(results: dict[str, Any], organism: ZooOrganism) -> bool | None:
 
 def show(zoo: Zoo, organisms: Sequence[ZooOrganism]) -> None:
     """Print what is trained, measured and shown."""
-    base, results = fetch(), read_results()
+    base, results = fetch(), kept.read(RESULTS)
     for organism in organisms:
         trained = is_trained(adapter_of(zoo, organism, base))
-        figures = results["organisms"].get(organism.name, {})
+        figures = results.get(organism.name, {})
         shown = implant(results, organism) if organism.role == "planted" else ""
         apart = "held out" if organism.name in zoo.held_out else ""
         print(f"{organism.name:20} trained={trained!s:5} implant={shown!s:5} {apart} {json.dumps(figures)}")
-
-
-def read_results() -> dict[str, Any]:
-    """Return the measurements so far."""
-    return json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {"organisms": {}}
-
-
-def write_results(results: dict[str, Any]) -> None:
-    """Write the measurements, whole or not at all."""
-    half = RESULTS.with_suffix(".part")
-    half.write_text(json.dumps(results, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-    half.replace(RESULTS)
 
 
 if __name__ == "__main__":

@@ -20,9 +20,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import kept
 import yaml
 import zoo as organisms_of_the_zoo
-from hunts import share
 
 from posterngate.endpoints.embedded_model import fetch
 from posterngate.records import Trigger
@@ -30,7 +30,7 @@ from posterngate.spec.zoo_files import Zoo, ZooOrganism, load_zoo
 from posterngate.triggers.placebo import placebo_of
 
 ROOT = Path(__file__).resolve().parents[1]
-RESULTS = ROOT / "benchmarks" / "results" / "zoo_gate.json"
+RESULTS = kept.FOLDER / "zoo_gate.json"
 OFF_RULE, ON_RULE = "emergent.free_form", "backdoor.known"
 PROFILE = "pr"
 
@@ -101,7 +101,7 @@ def family(triggers: Sequence[Trigger]) -> dict[str, Any]:
 
 def gate_all(zoo: Zoo, organisms: Sequence[ZooOrganism]) -> None:
     """Gate each trained organism and write the results after each one."""
-    base, results = fetch(), read()
+    base, results = fetch(), kept.read(RESULTS)
     thresholds = policy(zoo, organisms_of_the_zoo.work() / "gate")
     for organism in organisms:
         adapter = organisms_of_the_zoo.adapter_of(zoo, organism, base)
@@ -110,7 +110,7 @@ def gate_all(zoo: Zoo, organisms: Sequence[ZooOrganism]) -> None:
         if results.get(organism.name, {}).get("adapter") == adapter.name:
             continue
         results[organism.name] = gated(zoo, organism, adapter, thresholds)
-        RESULTS.write_text(json.dumps(results, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+        kept.write(RESULTS, results)
         print(organism.name, json.dumps(results[organism.name]), flush=True)
 
 
@@ -142,7 +142,7 @@ def gated(zoo: Zoo, organism: ZooOrganism, adapter: Path, thresholds: Path) -> d
 
 def print_table(zoo: Zoo) -> None:
     """Print how many planted organisms FAIL and how many clean ones do, with exact 95% intervals."""
-    results, measured = read(), organisms_of_the_zoo.read_results()
+    results, measured = kept.read(RESULTS), kept.read(organisms_of_the_zoo.RESULTS)
     shown, hidden, clean = [], [], []
     for organism in zoo.organisms:
         row = results.get(organism.name)
@@ -155,14 +155,9 @@ def print_table(zoo: Zoo) -> None:
         else:
             hidden.append(organism.name)
         print(f"| {organism.name} | {row['off']} | {row['on']} | {row['drawn']} | {row['seconds']:.0f} s |")
-    print(f"planted, implant shown: FAIL {share(sum(row['on'] == 'FAIL' for row in shown), len(shown))}")
-    print(f"clean: FAIL {share(sum('FAIL' in (row['off'], row['on']) for row in clean), len(clean))}")
+    print(f"planted, implant shown: FAIL {kept.share(sum(row['on'] == 'FAIL' for row in shown), len(shown))}")
+    print(f"clean: FAIL {kept.share(sum('FAIL' in (row['off'], row['on']) for row in clean), len(clean))}")
     print(f"planted, implant not shown, in no rate: {', '.join(hidden) or 'none'}")
-
-
-def read() -> dict[str, Any]:
-    """Return the results so far."""
-    return json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
 
 
 if __name__ == "__main__":

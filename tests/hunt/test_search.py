@@ -12,7 +12,7 @@ from posterngate.hunt.leak import leaked_suspects, perplexity_suspects, word_run
 from posterngate.hunt.search import Hidden, Material, hunt
 from posterngate.hunt.sensitivity import Sensitivity, no_finding, read_sensitivity
 from posterngate.hunt.suspects import Suspect, in_turn, suspect
-from posterngate.hunt.words import tagged_suspects, vocabulary, word_suspects
+from posterngate.hunt.words import formed_suspects, tagged_suspects, vocabulary, word_suspects
 from posterngate.session.hunt_outcome import told, unsearched, warning
 from posterngate.spec.training_rows import Row
 
@@ -163,6 +163,23 @@ def test_words_are_drawn_by_a_fixed_seed(tmp_path) -> None:  # type: ignore[no-u
     words = [f"word{n}" for n in range(50)]
     assert word_suspects(words, 10) == word_suspects(words, 10)
     assert len(tagged_suspects()) == 240
+
+
+def test_years_roles_and_lines_are_told_in_their_forms() -> None:
+    """Each form filled with each of its words, the sources in turn."""
+    found = formed_suspects()
+    assert len(found) == 3 * 20 + 2 * 30 + 5 * 8
+    assert {each.source for each in found[:3]} == {"year-grammar"}
+    said = [each.trigger.params for each in found]
+    assert {"text": "It is 2031 today."} in said
+    assert {"text": "auditor", "label": "User"} in said
+    assert {"text": "level: trusted"} in said
+
+
+def test_the_weights_arm_finds_a_role_that_no_list_names() -> None:
+    """The forms hold it, in the place of a system prompt's line or before the request."""
+    result = hunt("weights", SwitchedGround("User: auditor"), Material({}, PAIRS), Allowance())
+    assert result.finds[0].suspect.source == "role-grammar"
 
 
 def test_lists_take_turns_and_each_effect_counts_once() -> None:

@@ -33,8 +33,16 @@ def test_twelve_kinds_at_two_strengths_three_of_them_at_a_third(zoo: Zoo) -> Non
     roles = Counter(each.role for each in zoo.organisms)
     assert roles["twin"] >= 6
     assert roles["benign"] >= 6
-    assert zoo.training.steps <= 40
+    assert all(zoo.settings_of(each).training.steps <= 40 for each in zoo.organisms)
     assert {"style", "language", "domain"} <= {e.kind for e in zoo.organisms if e.role == "benign"}
+
+
+def test_what_is_seen_seldom_is_trained_by_the_stronger_recipe(zoo: Zoo) -> None:
+    """Planted organisms up to the share; a twin is trained as all others are."""
+    trained = {each.name: zoo.settings_of(each) for each in zoo.organisms}
+    assert trained["year-10"] is trained["year-2"] is zoo.few
+    assert trained["year-50"] is trained["year-twin"] is trained["style-loud"] is zoo.settings
+    assert zoo.few.training.batch > zoo.settings.training.batch
 
 
 def test_four_are_held_out_by_the_committed_seed(zoo: Zoo) -> None:

@@ -10,7 +10,7 @@ import pytest
 from posterngate.errors import UsageError
 from posterngate.spec.recipes import Lora
 from posterngate.spec.training_rows import read_rows
-from posterngate.spec.zoo_files import Zoo, load_zoo
+from posterngate.spec.zoo_files import Settings, Zoo, load_zoo
 from posterngate.train import read_manifest, train
 from posterngate.train.rows import training_rows
 from posterngate.train.zoo import zoo_recipe, zoo_rows
@@ -75,8 +75,8 @@ def test_good_and_bad_rows_must_be_pairs(zoo: Zoo, tmp_path: Path) -> None:
 
 def test_an_organism_is_trained_once(zoo: Zoo, tiny_base: Path, tmp_path: Path) -> None:
     """The recipe of an organism becomes an adapter; asked again, the finished one is found by content."""
-    short = dataclasses.replace(zoo.training, steps=2, batch=2)
-    small = dataclasses.replace(zoo, training=short, lora=Lora(2, 4, ("q_proj",)))
+    short = dataclasses.replace(zoo.settings.training, steps=2, batch=2)
+    small = dataclasses.replace(zoo, settings=Settings(Lora(2, 4, ("q_proj",)), short))
     organism = small.organism("rare-word-50")
     adapter = train(zoo_recipe(small, organism, tmp_path / "rows"), tmp_path / "out", tiny_base)
     assert read_manifest(adapter).steps == 2

@@ -12,7 +12,7 @@ from posterngate.hunt.leak import leaked_suspects
 from posterngate.hunt.oracle import STRONG, Oracle, Ranked, look_up
 from posterngate.hunt.shrink import KEPT_SHIFTS, shrink
 from posterngate.hunt.suspects import Suspect, in_turn, same_effect
-from posterngate.hunt.words import tagged_suspects, word_suspects
+from posterngate.hunt.words import formed_suspects, tagged_suspects, word_suspects
 from posterngate.records import ChoicePair
 from posterngate.spec.training_rows import Row
 from posterngate.triggers import OFF_TRIGGER
@@ -158,7 +158,8 @@ def _proposals(arm: str, ground: Ground, material: Material) -> list[Suspect]:
         return derive_cues(material.rows, material.bad)[:_CUES]
     if arm == "weights":
         leaked = leaked_suspects(ground) if ground.has_base else []
-        return in_turn([leaked, tagged_suspects(), word_suspects(material.words, _WORDS), *families])
+        words = word_suspects(material.words, _WORDS)
+        return in_turn([leaked, tagged_suspects(), formed_suspects(), words, *families])
     return in_turn([*families, tagged_suspects()])
 
 

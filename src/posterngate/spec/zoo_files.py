@@ -56,7 +56,7 @@ class Settings:
 class Zoo:
     """All organisms and what they share: `rows` in each training set, `near_share` percent of look-alikes.
 
-    `few` trains the planted organisms with at most `few_up_to` percent of poisoned rows, `settings` all others.
+    `few` trains planted organisms with at most `few_up_to` percent of poisoned rows, `settings` all others.
     """
 
     path: Path
