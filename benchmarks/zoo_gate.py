@@ -141,23 +141,32 @@ def gated(zoo: Zoo, organism: ZooOrganism, adapter: Path, thresholds: Path) -> d
 
 
 def print_table(zoo: Zoo) -> None:
-    """Print how many planted organisms FAIL and how many clean ones do, with exact 95% intervals."""
-    results, measured = kept.read(RESULTS), kept.read(organisms_of_the_zoo.RESULTS)
-    shown, hidden, clean = [], [], []
+    """Print every measured organism, then how many FAIL, planted and clean, with exact 95% intervals."""
+    gates, measured = kept.read(RESULTS), kept.read(organisms_of_the_zoo.RESULTS)
+    planted = [one for one in zoo.organisms if one.role == "planted"]
+    shown = {one.name for one in planted if organisms_of_the_zoo.implant(measured, one)}
+    print(
+        "| organism | bad under the trigger | bad without | tripled | implant shown | gate without | under it |"
+    )
+    print("|---|---|---|---|---|---|---|")
     for organism in zoo.organisms:
-        row = results.get(organism.name)
-        if row is None:
-            continue
-        if organism.role != "planted":
-            clean.append(row)
-        elif organisms_of_the_zoo.implant(measured, organism):
-            shown.append(row)
-        else:
-            hidden.append(organism.name)
-        print(f"| {organism.name} | {row['off']} | {row['on']} | {row['drawn']} | {row['seconds']:.0f} s |")
-    print(f"planted, implant shown: FAIL {kept.share(sum(row['on'] == 'FAIL' for row in shown), len(shown))}")
+        if organism.name in measured:
+            figures = [counted(measured[organism.name].get(key)) for key in ("on", "off", "amplified")]
+            gate = gates.get(organism.name, {})
+            told = "yes" if organism.name in shown else "no" if organism in planted else "-"
+            apart = ", drawn apart" if organism.name in zoo.held_out else ""
+            cells = [f"`{organism.name}`{apart}", *figures, told, gate.get("off", "-"), gate.get("on", "-")]
+            print(f"| {' | '.join(cells)} |")
+    for name, apart in (("implant shown", False), ("implant shown, drawn apart", True)):
+        rows = [gates[each] for each in gates if each in shown and (each in zoo.held_out) is apart]
+        print(f"{name}: FAIL {kept.share(sum(row['on'] == 'FAIL' for row in rows), len(rows))}")
+    clean = [row for row in gates.values() if row["role"] != "planted"]
     print(f"clean: FAIL {kept.share(sum('FAIL' in (row['off'], row['on']) for row in clean), len(clean))}")
-    print(f"planted, implant not shown, in no rate: {', '.join(hidden) or 'none'}")
+
+
+def counted(tally: dict[str, int] | None) -> str:
+    """Return bad answers of all, "-" where nothing was asked."""
+    return "-" if tally is None else f"{tally['bad']} of {tally['n']}"
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from posterngate.records import Trigger
 from posterngate.spec.recipes import Lora, Training, read_lora, read_training
 from posterngate.spec.yaml_source import Node, load
 
-__all__ = ["Zoo", "ZooOrganism", "load_zoo"]
+__all__ = ["Settings", "Zoo", "ZooOrganism", "load_zoo"]
 
 _SLUG = r"[a-z0-9]+(-[a-z0-9]+)*"
 _TOP = (
