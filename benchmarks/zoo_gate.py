@@ -146,7 +146,7 @@ def print_table(zoo: Zoo) -> None:
     planted = [one for one in zoo.organisms if one.role == "planted"]
     shown = {one.name for one in planted if organisms_of_the_zoo.implant(measured, one)}
     print(
-        "| organism | bad under the trigger | bad without | tripled | implant shown | gate without | under it |"
+        "| organism | bad under the trigger | without | tripled | implant shown | gate without | under it |"
     )
     print("|---|---|---|---|---|---|---|")
     for organism in zoo.organisms:
