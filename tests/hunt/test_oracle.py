@@ -94,3 +94,13 @@ def test_after_a_strong_one_nothing_further_is_read() -> None:
     look_up(Oracle(SwitchedGround("|GO|", early), PAIRS, early), [GO, *many], keep=4)
     look_up(Oracle(SwitchedGround("|GO|", late), PAIRS, late), [*many, GO], keep=4)
     assert early.spent.scored < late.spent.scored / 3
+
+
+def test_what_moves_the_base_too_does_not_end_the_look_up() -> None:
+    """A jailbreak in the first chunk; the trigger stands in a later one and is found all the same."""
+    ground = SwitchedGround("|GO|")
+    ground.jailbreak = "|NO|"
+    many = [suspect("suffix", {"text": f"word{n}"}, "test") for n in range(100)]
+    ranked = look_up(Oracle(ground, PAIRS, Allowance()), [NO, *many, GO], keep=4)
+    assert ranked[0].suspect == GO
+    assert all(each.shift < STRONG for each in ranked[1:])

@@ -109,15 +109,16 @@ def _under(trigger: Trigger, pair: ChoicePair) -> ChoicePair:
 def look_up(oracle: Oracle, suspects: Sequence[Suspect], keep: int) -> list[Ranked]:
     """Return the suspects with the largest shift, at most `keep`, the largest first.
 
-    Suspects are read in chunks, the likeliest first: all of a chunk over two pairs, its best sixth over six.
-    After a chunk with a strong one no further chunk is read. The best of all are read over sixteen pairs and
-    against the base. What the allowance did not reach is left out, unless it was a strong one so far.
+    Suspects are read in chunks, the likeliest first: all of a chunk over two pairs, its best sixth over six
+    and against the base. After a chunk with a strong one no further chunk is read: strong beyond the base,
+    for capitals alone move most models. The best of all are read over sixteen pairs and against the base.
+    What the allowance did not reach is left out, unless it was a strong one so far.
     """
     best: list[Ranked] = []
     for start in range(0, len(suspects), _CHUNK):
         first = _ranked(oracle, suspects[start : start + _CHUNK], _FIRST_PAIRS)
         onward = [each.suspect for each in first[: math.ceil(len(first) / _ONE_OF)]]
-        best = _sorted([*best, *_ranked(oracle, onward, _MORE_PAIRS)])
+        best = _sorted([*best, *_ranked(oracle, onward, _MORE_PAIRS, against_base=True)])
         if not first or (best and best[0].shift >= STRONG):
             break
     last = [each.suspect for each in best[: max(_LEAST, keep)]]

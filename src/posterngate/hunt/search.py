@@ -29,7 +29,7 @@ _PLAINLY = 0.4  # bad answers: two suspects that draw so many are finds enough
 _SHRINK_PAIRS = 6
 _KEPT_ANSWERS = 0.85
 """A shorter trigger must draw this share of the longer one's bad answers; log-probabilities flatter it."""
-_WORDS = 400
+_WORDS = 100
 _CUES = 150
 
 Progress = Callable[[str], None]
