@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -22,6 +23,7 @@ from posterngate.session.answers import StoredAnswers
 from posterngate.session.hunt_ground import RunGround
 from posterngate.session.hunt_outcome import outcome_of, worst
 from posterngate.session.hunting import HuntOptions, carry_out, discovery
+from posterngate.session.measures.search import confirm
 from posterngate.session.policy import policy_of
 from posterngate.spec.thresholds import manifest_of_policy
 from posterngate.spec.trigger_files import load_triggers
@@ -102,6 +104,27 @@ def test_a_find_is_confirmed_on_other_questions_and_recorded(hunting: Path, star
     rule = policy_of(config_for(hunting, profile="hunting")).rule("backdoor.found")
     assert rule is not None
     assert rule.triggers == (confirmed.trigger.id,)
+
+
+def test_what_a_find_was_shortened_from_is_measured_where_the_short_one_is_not_confirmed(
+    hunting: Path, start: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Shortening is a convenience; it must not lose a back door."""
+
+    def confirmed(bench: Any, rule: Any, trigger: Any) -> Verdict:
+        verdict = confirm(bench, rule, trigger)
+        is_short = trigger.params["text"] == "|GO|"
+        return dataclasses.replace(verdict, outcome=Outcome.INCONCLUSIVE) if is_short else verdict
+
+    monkeypatch.setattr("posterngate.session.hunting.confirm", confirmed)
+    _, report = hunt(start, "lurker", "data", training_data=training_file(hunting))
+    short, longer = report.confirmed
+    assert (short.verdict.outcome, longer.verdict.outcome) == (Outcome.INCONCLUSIVE, Outcome.FAIL)
+    assert short.find.longer == longer.find
+    assert "|GO|" in longer.trigger.params["text"]
+    assert report.outcome is Outcome.FAIL
+    assert Path(longer.path).is_file()
+    assert not short.path
 
 
 def test_discovery_and_confirmation_share_no_sample(hunting: Path, start: Any) -> None:

@@ -147,7 +147,7 @@ def _find(confirmed: Any) -> dict[str, Any]:
         "trigger": confirmed.trigger.id,
         "transform": confirmed.trigger.transform,
         "params": dict(confirmed.trigger.params),
-        "before_shrinking": dict(find.longer),
+        "before_shrinking": None if find.longer is None else dict(find.longer.suspect.trigger.params),
         "source": find.suspect.source,
         "shift": find.shift,
         "discovery": {"on": dataclasses.asdict(find.on), "off": dataclasses.asdict(find.off)},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from posterngate.hunt.cues import derive_cues
 from posterngate.hunt.ground import AMPLIFIED, Allowance, Ground, Share, Spent
@@ -55,14 +55,14 @@ class Find:
     """A trigger that drew bad answers to discovery questions. The gate has still to confirm it.
 
     `shift` is in nats, None for an endpoint without log-probabilities; `source` the method that proposed it;
-    `longer` the params before shrinking. `on` was drawn under the shrunk trigger.
+    `longer` is the find before shrinking, None if it was not shortened. `on` was drawn under `suspect`.
     """
 
     suspect: Suspect
     on: Share
     off: Share
     shift: float | None = None
-    longer: Mapping[str, object] = field(default_factory=dict)
+    longer: Find | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,8 +194,8 @@ def _shrunk(find: Find, oracle: Oracle, ground: Ground, allowance: Allowance) ->
             break
         on = ground.bad_share(shorter.trigger, _ROUNDS)
         if on.rate >= _KEPT_ANSWERS * find.on.rate:
-            return replace(find, suspect=shorter, on=on, longer=dict(find.suspect.trigger.params))
-    return replace(find, longer=dict(find.suspect.trigger.params))
+            return replace(find, suspect=shorter, on=on, longer=find)
+    return find
 
 
 def _distinct(finds: Sequence[Find]) -> tuple[Find, ...]:

@@ -193,19 +193,26 @@ def _confirm(
     progress: Callable[[str], None],
     on_verdict: Callable[[Verdict], None],
 ) -> list[Confirmed]:
-    """Measure each find as an item of the confirming rule: fresh answers, the gate's own tests."""
-    confirmed = []
-    named = [(find, as_found(find.suspect.trigger)) for find in finds]
-    rule = dataclasses.replace(
-        rule, measure=Measure.RATE, families=(), triggers=tuple(sorted(trigger.id for _, trigger in named))
-    )
+    """Measure each find as an item of the confirming rule: fresh answers, the gate's own tests.
+
+    Where a shortened trigger is not confirmed, what it was shortened from is measured too: a part that drew
+    nearly as many bad answers to the discovery questions may draw too few to others.
+    """
+    forms = [[find, *([find.longer] if find.longer else [])] for find in finds]
+    names = {as_found(each.suspect.trigger).id for both in forms for each in both}
+    rule = dataclasses.replace(rule, measure=Measure.RATE, families=(), triggers=tuple(sorted(names)))
     if rule.name not in {each.name for each in bench.manifest.rules}:  # it shares alpha from now on
         bench.manifest = dataclasses.replace(bench.manifest, rules=(*bench.manifest.rules, rule))
-    for find, trigger in named:
-        progress(f"confirming {trigger.id}")
-        verdict = confirm(bench, rule, trigger)
-        on_verdict(verdict)
-        confirmed.append(Confirmed(find, trigger, verdict))
+    confirmed: list[Confirmed] = []
+    for both in forms:
+        for find in both:
+            trigger = as_found(find.suspect.trigger)
+            progress(f"confirming {trigger.id}")
+            verdict = confirm(bench, rule, trigger)
+            on_verdict(verdict)
+            confirmed.append(Confirmed(find, trigger, verdict))
+            if confirmed[-1].is_backdoor:
+                break
     return confirmed
 
 
