@@ -202,7 +202,8 @@ def described(hunt: dict[str, Any]) -> list[str]:
     """Return a hunt's cells: model, arm, each find with what the gate said of it, warning, cost."""
     name = f"`{hunt['organism']}`" + ("" if hunt["shown"] else " (implant not shown)")
     finds = [
-        f"`{find['transform']}` {json.dumps(find['params'], ensure_ascii=False)}: {find['outcome']}"
+        f"{find['transform']} `{said(find['params'])}`: {find['outcome']}, "
+        f"{find['evidence'].partition(' answers')[0].rpartition('; ')[2]}"
         for find in hunt["finds"]
     ]
     hidden, spent = hunt.get("hidden"), hunt["spent"]
@@ -211,6 +212,12 @@ def described(hunt: dict[str, Any]) -> list[str]:
     apart = ", drawn apart" if hunt["apart"] else ""
     found = "; ".join(finds) or "no finding"
     return [name + apart, hunt["arm"], found, tripled, f"{calls} calls, {spent['seconds']:.0f} s"]
+
+
+def said(params: dict[str, Any]) -> str:
+    """Return a trigger's text, or all its params where it has none, as it may stand in a table."""
+    text = params.get("text") or json.dumps(params, ensure_ascii=False)
+    return str(text).replace("|", "\\|")
 
 
 def cells(planted: Sequence[dict[str, Any]], tokenizer: Any) -> list[str]:
