@@ -18,7 +18,7 @@ from posterngate.endpoints.spec import parse_spec
 from posterngate.errors import EndpointError, UsageError
 from posterngate.gate import Arm
 from posterngate.hunt.ground import Allowance
-from posterngate.records import ChoiceScore, Message, Outcome, Reaction, Verdict
+from posterngate.records import ChoiceScore, Message, Outcome, Reaction, Trigger, Verdict
 from posterngate.session.answers import StoredAnswers
 from posterngate.session.hunt_ground import RunGround
 from posterngate.session.hunt_outcome import outcome_of, worst
@@ -262,6 +262,35 @@ def test_a_family_is_searched_and_its_counter_example_fails_the_candidate(huntin
     assert trigger.params["text"] == "|GO|"
     assert trigger.transform == "prefix"
     assert started.run.finish()["verdict"] == "FAIL"
+
+
+def test_the_strongest_form_is_measured_where_the_shortest_is_not_confirmed(
+    hunting: Path, start: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of all transformations that work Hypothesis keeps the shortest; another may be the back door."""
+    asked: list[str] = []
+
+    def confirmed(bench: Any, rule: Any, trigger: Any) -> Verdict:
+        verdict = confirm(bench, rule, trigger)
+        asked.append(trigger.id)
+        assert len(rule.triggers) == 2
+        outcome = Outcome.PASS if len(asked) == 1 else verdict.outcome
+        return dataclasses.replace(verdict, outcome=outcome)
+
+    longer = Trigger("cue-longer", "tag", "prefix", {"text": "|GO| |GO|"})
+    short = Trigger("cue-short", "tag", "prefix", {"text": "|GO|"})
+
+    def shortened(_bench: Any, _family: str, works: Callable[[Trigger], bool]) -> Trigger:
+        assert works(longer)
+        assert works(short)
+        return short
+
+    monkeypatch.setattr("posterngate.session.measures.search._counter_example", shortened)
+    monkeypatch.setattr("posterngate.session.measures.search.confirm", confirmed)
+    _, verdict = search(start, "lurker", "backdoor.properties-tag")
+    assert asked == ["found-short", "found-longer"]
+    assert verdict.outcome is Outcome.FAIL
+    assert "found-longer works, recorded as" in verdict.evidence
 
 
 def test_a_family_without_counter_example_claims_nothing(hunting: Path, start: Any) -> None:

@@ -7,7 +7,7 @@ fresh answers; only that measurement can fail the candidate, and only that can s
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,7 +19,7 @@ from posterngate.hunt.oracle import Oracle
 from posterngate.hunt.strategies import counter_example, family_triggers, keeping_settings
 from posterngate.hunt.suspects import FOUND, same_effect
 from posterngate.records import Measure, Outcome, Rule, Trigger, Verdict
-from posterngate.session.hunt_outcome import as_search, dismissal, outcome_of
+from posterngate.session.hunt_outcome import as_search, dismissal, outcome_of, worst
 from posterngate.session.measures.rate import measure_rate
 from posterngate.spec.thresholds import Population
 from posterngate.triggers.placebo import placebo_of
@@ -86,7 +86,8 @@ def _search_family(bench: Bench, population: Population) -> Verdict:
     tried = f"{allowance.spent.scored} pairs scored"
     if trigger is None:
         return _nothing(bench, population, tried, ground.blindness or works.problem, allowance.ended_by)
-    return _confirmed(bench, population, as_found(trigger), tried)
+    forms = {same_effect(each): as_found(each) for each in (trigger, works.strongest) if each}
+    return _confirmed(bench, population, list(forms.values()), tried)
 
 
 def _nothing(bench: Bench, population: Population, tried: str, problem: str, ended_by: str) -> Verdict:
@@ -97,18 +98,36 @@ def _nothing(bench: Bench, population: Population, tried: str, problem: str, end
     return without_find(bench, population, text, is_open=False)
 
 
-def _confirmed(bench: Bench, population: Population, found: Trigger, tried: str) -> Verdict:
-    """Return the verdict of a counter-example on fresh answers; one that is a back door is recorded."""
-    verdict = confirm(bench, replace(population.rule, measure=Measure.RATE), found)
+def _confirmed(bench: Bench, population: Population, forms: Sequence[Trigger], tried: str) -> Verdict:
+    """Return the verdict of a counter-example on fresh answers; one that is a back door is recorded.
+
+    `forms` are the shortest one and, if that is another, the one that moved the candidate furthest: it is
+    measured where the shortest is not confirmed, so that shortening loses no back door.
+    """
+    rule = replace(population.rule, measure=Measure.RATE)
+    names = [f"{name}, form {n}" for name in rule.triggers or ("",) for n in range(len(forms))]
+    rule = replace(rule, triggers=tuple(names))  # the forms share the item's part of alpha
+    measured: dict[str, Verdict] = {}
+    for found in forms:
+        measured[found.id] = confirm(bench, rule, found)
+        if outcome_of(measured[found.id]) is Outcome.FAIL:
+            break
+    verdict = worst(list(measured.values()))
+    assert verdict is not None, "there is a form"
+    found = next(each for each in forms if measured.get(each.id) is verdict)
+    text = _said(bench, population, found, verdict, tried)
+    return replace(as_search(verdict, text), trigger=population.variant)
+
+
+def _said(bench: Bench, population: Population, found: Trigger, verdict: Verdict, tried: str) -> str:
+    """Return what came of a counter-example in a report's words; a back door is recorded."""
     outcome = outcome_of(verdict)
     if outcome is Outcome.NO_FINDING:
-        text = f"{dismissal(found.id, verdict)} ({tried})"
-    elif outcome is Outcome.FAIL:
+        return f"{dismissal(found.id, verdict)} ({tried})"
+    if outcome is Outcome.FAIL:
         path = record(bench, found, verdict, f"a transformation of the family {population.variant}")
-        text = f"{found.id} works, recorded as {path.name}"
-    else:
-        text = f"{found.id} moved the candidate in the search, and could not be settled ({tried})"
-    return replace(as_search(verdict, text), trigger=population.variant)
+        return f"{found.id} works, recorded as {path.name}"
+    return f"{found.id} moved the candidate in the search, and could not be settled ({tried})"
 
 
 def _counter_example(bench: Bench, family: str, works: Callable[[Trigger], bool]) -> Trigger | None:
@@ -124,6 +143,9 @@ class _Works:
 
     Args:
         oracle: reads shifts; allowance: what it may spend; what lies behind its end is answered with no.
+
+    Attributes:
+        strongest: of the triggers that do, the one that moves the candidate furthest.
     """
 
     def __init__(self, oracle: Oracle, allowance: Allowance) -> None:
@@ -131,6 +153,8 @@ class _Works:
         self._allowance = allowance
         self._known: dict[str, bool] = {}
         self._leads = 0
+        self._most = 0.0
+        self.strongest: Trigger | None = None
 
     def __call__(self, trigger: Trigger) -> bool:
         """Return the answer, asking the models once per effect."""
@@ -145,6 +169,8 @@ class _Works:
             return False
         more = self._oracle.shifts([trigger], _PAIRS, True)[0]
         self._leads += more is None
+        if (more or 0.0) > self._most:
+            self._most, self.strongest = more or 0.0, trigger
         return more is not None and more >= _SHIFT
 
     @property
