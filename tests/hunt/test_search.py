@@ -209,8 +209,8 @@ def test_a_hunt_without_a_find_tells_its_sensitivity_and_never_passes(tmp_path) 
     path.write_text('{"arms": {"data": {"found": 9, "planted": 10}}}')
     texts = [no_finding(read_sensitivity(path, arm)) for arm in ("data", "text")]
     assert texts == [
-        "no finding at sensitivity 90% (9 of 10 planted)",
+        "no finding at sensitivity 90% (9 of 10 planted, exact 95%: 55% to 100%)",
         "no finding at sensitivity unmeasured (0 of 0 planted)",
     ]
     assert not any("pass" in text.lower() for text in texts)
-    assert no_finding(Sensitivity(1, 2)).endswith("(1 of 2 planted)")
+    assert no_finding(Sensitivity(1, 2)).endswith("(1 of 2 planted, exact 95%: 1% to 99%)")

@@ -520,7 +520,7 @@ def test_a_hunt_that_was_cut_short_quotes_no_sensitivity(hunting: Path, start: A
     write(hunting / "fixtures/zoo/sensitivity.json", json.dumps(measured))
     started = start(candidate=f"scripted:{MODELS}:good", profile="hunting")
     whole = carry_out(started.bench, HuntOptions("text", without=("go-tag",), minutes=5))
-    assert whole.text == "no finding at sensitivity 90% (9 of 10 planted)"
+    assert whole.text == "no finding at sensitivity 90% (9 of 10 planted, exact 95%: 55% to 100%)"
     cut = carry_out(started.bench, HuntOptions("text", samples=1))
     assert cut.text.startswith(
         "no finding at sensitivity unmeasured (0 of 0 planted); cut short by its budget"
