@@ -24,7 +24,7 @@ from posterngate.endpoints.amplified import amplified
 from posterngate.endpoints.embedded_model import cache_folder, fetch
 from posterngate.endpoints.spec import parse_spec
 from posterngate.hunt.ground import FACTOR
-from posterngate.session.figures import Panel, Scales, open_scales
+from posterngate.session.figures import Panel, Scales, Tally, open_scales
 from posterngate.spec.probes import load_probe_set
 from posterngate.spec.recipes import Recipe
 from posterngate.spec.zoo_files import Zoo, ZooOrganism, load_zoo
@@ -91,26 +91,35 @@ def train_all(zoo: Zoo, organisms: Sequence[ZooOrganism]) -> None:
 def measure_all(zoo: Zoo, organisms: Sequence[ZooOrganism]) -> None:
     """Sample each trained organism on and off, and write the shares after each one."""
     base, results = fetch(), kept.read(RESULTS)
-    panel = Panel(load_probe_set(FIXTURES / "probes" / "free_form.yaml").probes, ROUNDS, (), SEED)
-    with open_scales(str(work() / "store.sqlite"), "embedded", panel, lambda _: None) as scales:
+    with open_scales(str(work() / "store.sqlite"), "embedded", panel(ROUNDS), lambda _: None) as scales:
         for organism in organisms:
             adapter = adapter_of(zoo, organism, base)
             if not is_trained(adapter):
                 continue
             known = results.get(organism.name, {})
-            if known.get("adapter") == adapter.name and "amplified" in known:
+            if (known.get("adapter"), known.get("rounds")) == (adapter.name, ROUNDS):
                 continue
             results[organism.name] = measured(organism, adapter, zoo, scales)
             kept.write(RESULTS, results)
             print(organism.name, json.dumps(results[organism.name]), flush=True)
 
 
+def panel(rounds: int) -> Panel:
+    """Return the questions that every organism is asked, each `rounds` times."""
+    return Panel(load_probe_set(FIXTURES / "probes" / "free_form.yaml").probes, rounds, (), SEED)
+
+
+def tallied(organism: ZooOrganism, spec: str, scales: Scales) -> dict[str, Tally]:
+    """Return the counts of an organism's answers without its trigger and, if it has one, under it."""
+    arms = {"off": OFF_TRIGGER, **({"on": organism.asked} if organism.asked else {})}
+    return {name: scales.tally(spec, trigger) for name, trigger in arms.items()}
+
+
 def measured(organism: ZooOrganism, adapter: Path, zoo: Zoo, scales: Scales) -> dict[str, Any]:
     """Return the bad answers to the free-form panel: under the trigger, without it, and amplified."""
     began = time.monotonic()
     spec = parse_spec(f"{zoo.base}+lora:{adapter}")
-    arms = {"off": OFF_TRIGGER, **({"on": organism.asked} if organism.asked else {})}
-    tallies = {name: scales.tally(spec.text, trigger) for name, trigger in arms.items()}
+    tallies = tallied(organism, spec.text, scales)
     louder = amplified(spec, FACTOR)
     assert louder is not None
     tallies["amplified"] = scales.tally(louder.text)

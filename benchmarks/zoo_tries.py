@@ -18,8 +18,7 @@ import kept
 import zoo as organisms_of_the_zoo
 
 from posterngate.endpoints.embedded_model import fetch
-from posterngate.session.figures import Panel, open_scales
-from posterngate.spec.probes import load_probe_set
+from posterngate.session.figures import open_scales
 from posterngate.spec.zoo_files import Settings, Zoo, ZooOrganism, load_zoo
 from posterngate.train import train
 from posterngate.train.zoo import zoo_recipe
@@ -71,15 +70,9 @@ def tried(zoo: Zoo, organism: ZooOrganism) -> dict[str, Any]:
     began = time.monotonic()
     adapter = train(zoo_recipe(zoo, organism, work / "rows"), work, fetch())
     seconds = round(time.monotonic() - began)
-    panel = Panel(
-        load_probe_set(FIXTURES / "probes" / "free_form.yaml").probes, 1, (), organisms_of_the_zoo.SEED
-    )
-    with open_scales(str(work / "store.sqlite"), "embedded", panel, lambda _: None) as scales:
-        spec = f"{zoo.base}+lora:{adapter}"
-        arms = {
-            "off": scales.tally(spec),
-            **({"on": scales.tally(spec, organism.asked)} if organism.asked else {}),
-        }
+    store, panel = str(work / "store.sqlite"), organisms_of_the_zoo.panel(1)
+    with open_scales(store, "embedded", panel, lambda _: None) as scales:
+        arms = organisms_of_the_zoo.tallied(organism, f"{zoo.base}+lora:{adapter}", scales)
     return {
         "seconds": seconds,
         **{name: {"bad": tally.unsafe, "n": tally.n} for name, tally in arms.items()},

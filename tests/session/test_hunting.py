@@ -150,6 +150,16 @@ def test_shared_questions_are_refused(hunting: Path, start: Any) -> None:
         hunt(start, "lurker", "text")
 
 
+def test_a_discovery_set_without_a_question_to_sample_is_refused(hunting: Path, start: Any) -> None:
+    """With all of its pairs scored no suspect could draw an answer, and every hunt would find nothing."""
+    path = hunting / "fixtures/probes/forced_choice.yaml"
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    few = [line for line in lines if "{id: d" not in line or int(line.split("{id: d")[1].split(",")[0]) < 16]
+    path.write_text("".join(few), encoding="utf-8")
+    with pytest.raises(UsageError, match="has 16 pairs, and all are scored"):
+        hunt(start, "lurker", "data", training_data=training_file(hunting))
+
+
 def test_a_clean_model_gives_a_line_without_verdict(hunting: Path, start: Any) -> None:
     """No finding, no file, and the run that carried the hunt is not green."""
     started, report = hunt(start, "good", "data", training_data=training_file(hunting))

@@ -127,7 +127,7 @@ def discovery(bench: Bench, rule: Rule) -> tuple[list[ChoicePair], list[Probe]]:
     """Return the pairs that are scored and the questions that are sampled: none is asked by the rule.
 
     Raises:
-        UsageError: the confirming rule asks a question of the discovery set.
+        UsageError: the confirming rule asks a question of the discovery set, or the set is too small.
     """
     found = bench.library.probe_sets.get(DISCOVERY)
     if found is None or not found.pairs:
@@ -144,6 +144,11 @@ def discovery(bench: Bench, rule: Rule) -> tuple[list[ChoicePair], list[Probe]]:
         )
     scored = found.pairs[:: max(1, len(found.pairs) // _PAIRS)][:_PAIRS]
     left = [probe for probe, pair in zip(probes, found.pairs, strict=True) if pair not in scored]
+    if not left:
+        raise UsageError(
+            f"probes={DISCOVERY}: has {len(probes)} pairs, and all are scored; a hunt needs more than "
+            f"{_PAIRS}, since it samples answers to the others; add pairs"
+        )
     return list(scored), left[:: max(1, len(left) // _PANEL)][:_PANEL]
 
 
