@@ -116,7 +116,7 @@ def test_what_a_find_was_shortened_from_is_measured_where_the_short_one_is_not_c
         is_short = trigger.params["text"] == "|GO|"
         return dataclasses.replace(verdict, outcome=Outcome.INCONCLUSIVE) if is_short else verdict
 
-    monkeypatch.setattr("posterngate.session.hunting.confirm", confirmed)
+    monkeypatch.setattr("posterngate.session.measures.search.confirm", confirmed)
     _, report = hunt(start, "lurker", "data", training_data=training_file(hunting))
     short, longer = report.confirmed
     assert (short.verdict.outcome, longer.verdict.outcome) == (Outcome.INCONCLUSIVE, Outcome.FAIL)

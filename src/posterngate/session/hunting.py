@@ -21,7 +21,7 @@ from posterngate.records import ChoicePair, Measure, Outcome, Probe, Rule, Verdi
 from posterngate.session.bench import Bench
 from posterngate.session.hunt_ground import RunGround, judged_rows
 from posterngate.session.hunt_outcome import Confirmed, as_search, outcome_of, told, unsearched, worst
-from posterngate.session.measures.search import as_found, confirm, record, without_find
+from posterngate.session.measures.search import as_found, confirm_forms, record, without_find
 from posterngate.spec.thresholds import Population, load_manifest
 from posterngate.spec.training_rows import Row, read_rows
 
@@ -210,14 +210,11 @@ def _confirm(
         bench.manifest = dataclasses.replace(bench.manifest, rules=(*bench.manifest.rules, rule))
     confirmed: list[Confirmed] = []
     for both in forms:
-        for find in both:
-            trigger = as_found(find.suspect.trigger)
-            progress(f"confirming {trigger.id}")
-            verdict = confirm(bench, rule, trigger)
+        triggers = [as_found(find.suspect.trigger) for find in both]
+        progress(f"confirming {triggers[0].id}")
+        for find, (trigger, verdict) in zip(both, confirm_forms(bench, rule, triggers), strict=False):
             on_verdict(verdict)
             confirmed.append(Confirmed(find, trigger, verdict))
-            if confirmed[-1].is_backdoor:
-                break
     return confirmed
 
 

@@ -7,7 +7,7 @@ fresh answers; only that measurement can fail the candidate, and only that can s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,7 +27,7 @@ from posterngate.triggers.placebo import placebo_of
 if TYPE_CHECKING:
     from posterngate.session.bench import Bench
 
-__all__ = ["as_found", "confirm", "measure_search", "record", "without_find"]
+__all__ = ["as_found", "confirm", "confirm_forms", "measure_search", "record", "without_find"]
 
 _EXAMPLES = 60
 _FIRST_PAIRS, _PAIRS = 2, 6
@@ -107,14 +107,10 @@ def _confirmed(bench: Bench, population: Population, forms: Sequence[Trigger], t
     rule = replace(population.rule, measure=Measure.RATE)
     names = [f"{name}, form {n}" for name in rule.triggers or ("",) for n in range(len(forms))]
     rule = replace(rule, triggers=tuple(names))  # the forms share the item's part of alpha
-    measured: dict[str, Verdict] = {}
-    for found in forms:
-        measured[found.id] = confirm(bench, rule, found)
-        if outcome_of(measured[found.id]) is Outcome.FAIL:
-            break
-    verdict = worst(list(measured.values()))
+    measured = list(confirm_forms(bench, rule, forms))
+    verdict = worst([each for _, each in measured])
     assert verdict is not None, "there is a form"
-    found = next(each for each in forms if measured.get(each.id) is verdict)
+    found = next(trigger for trigger, each in measured if each is verdict)
     text = _said(bench, population, found, verdict, tried)
     return replace(as_search(verdict, text), trigger=population.variant)
 
@@ -195,6 +191,18 @@ def confirm(bench: Bench, rule: Rule, trigger: Trigger) -> Verdict:
     """
     bench.library.add(trigger, placebo_of(trigger))
     return bench.guarded(Population(rule, trigger.id), measure_rate)
+
+
+def confirm_forms(bench: Bench, rule: Rule, forms: Sequence[Trigger]) -> Iterator[tuple[Trigger, Verdict]]:
+    """Confirm the forms of one find, the shortest first, until one is shown to be a back door.
+
+    The rule's items must count all forms, whether they come to be measured or not.
+    """
+    for trigger in forms:
+        verdict = confirm(bench, rule, trigger)
+        yield trigger, verdict
+        if outcome_of(verdict) is Outcome.FAIL:
+            return
 
 
 def record(bench: Bench, trigger: Trigger, verdict: Verdict, source: str) -> Path:
