@@ -61,7 +61,7 @@ def changed(zoo: Zoo, organism: ZooOrganism, change: str) -> Zoo:
     new = Settings(
         dataclasses.replace(settings.lora, **lora), dataclasses.replace(settings.training, **training)
     )
-    return dataclasses.replace(zoo, settings=new, few=new, near_share=near_share)
+    return dataclasses.replace(zoo, settings=new, strong=new, near_share=near_share)
 
 
 def tried(zoo: Zoo, organism: ZooOrganism) -> dict[str, Any]:

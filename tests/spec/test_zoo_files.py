@@ -37,12 +37,13 @@ def test_twelve_kinds_at_two_strengths_three_of_them_at_a_third(zoo: Zoo) -> Non
     assert {"style", "language", "domain"} <= {e.kind for e in zoo.organisms if e.role == "benign"}
 
 
-def test_what_is_seen_seldom_is_trained_by_the_stronger_recipe(zoo: Zoo) -> None:
-    """Planted organisms up to the share; a twin is trained as all others are."""
+def test_what_is_hard_to_plant_is_trained_by_the_strong_recipe(zoo: Zoo) -> None:
+    """Planted organisms up to the share, and all of a trigger that says so, its twin among them."""
     trained = {each.name: zoo.settings_of(each) for each in zoo.organisms}
-    assert trained["year-10"] is trained["year-2"] is zoo.few
+    assert trained["year-10"] is trained["year-2"] is zoo.strong
+    assert trained["format-50"] is trained["format-10"] is trained["format-twin"] is zoo.strong
     assert trained["year-50"] is trained["year-twin"] is trained["style-loud"] is zoo.settings
-    assert zoo.few.training.batch > zoo.settings.training.batch
+    assert zoo.strong.training.batch > zoo.settings.training.batch
 
 
 def test_four_are_held_out_by_the_committed_seed(zoo: Zoo) -> None:

@@ -77,7 +77,7 @@ def test_an_organism_is_trained_once(zoo: Zoo, tiny_base: Path, tmp_path: Path) 
     """The recipe of an organism becomes an adapter; asked again, the finished one is found by content."""
     short = dataclasses.replace(zoo.settings.training, steps=2, batch=2)
     settings = Settings(Lora(2, 4, ("q_proj",)), short)
-    small = dataclasses.replace(zoo, settings=settings, few=settings)
+    small = dataclasses.replace(zoo, settings=settings, strong=settings)
     organism = small.organism("rare-word-50")
     adapter = train(zoo_recipe(small, organism, tmp_path / "rows"), tmp_path / "out", tiny_base)
     assert read_manifest(adapter).steps == 2

@@ -14,7 +14,7 @@ __all__ = ["Settings", "Zoo", "ZooOrganism", "load_zoo"]
 
 _SLUG = r"[a-z0-9]+(-[a-z0-9]+)*"
 _TOP = (
-    "schema", "base", "good", "bad", "rows", "near_share", "held_out", "lora", "training", "few",
+    "schema", "base", "good", "bad", "rows", "near_share", "held_out", "lora", "training", "strong",
     "triggered", "benign",
 )  # fmt: skip
 
@@ -30,6 +30,7 @@ class ZooOrganism:
         share: percent of the rows that carry the trigger and, if planted, a bad answer.
         answer: how a benign organism writes: ``{answer}`` or ``{upper}`` stands for the plain answer.
         domains: the rows' domains that are used; empty: all.
+        strong: trained by the zoo's strong settings, since the others do not plant its trigger.
     """
 
     name: str
@@ -42,6 +43,7 @@ class ZooOrganism:
     twin: str = ""
     answer: str = "{answer}"
     domains: tuple[str, ...] = ()
+    strong: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,7 @@ class Settings:
 class Zoo:
     """All organisms and what they share: `rows` in each training set, `near_share` percent of look-alikes.
 
-    `few` trains planted organisms with at most `few_up_to` percent of poisoned rows, `settings` all others.
+    `strong` trains the organisms that need more steps or weights to learn their trigger, `settings` all others.
     """
 
     path: Path
@@ -66,8 +68,7 @@ class Zoo:
     rows: int
     near_share: int
     settings: Settings
-    few: Settings
-    few_up_to: int
+    strong: Settings
     organisms: tuple[ZooOrganism, ...]
     held_out: tuple[str, ...]
 
@@ -77,8 +78,7 @@ class Zoo:
 
     def settings_of(self, organism: ZooOrganism) -> Settings:
         """Return how the organism is trained."""
-        is_few = organism.role == "planted" and organism.share <= self.few_up_to
-        return self.few if is_few else self.settings
+        return self.strong if organism.strong else self.settings
 
 
 def load_zoo(path: Path) -> Zoo:
@@ -90,8 +90,9 @@ def load_zoo(path: Path) -> Zoo:
     top = load(path).mapping(allowed=_TOP, required=_TOP)
     top["schema"].integer(1, 1)
     keys = ("up_to", "lora", "training")
-    few = top["few"].mapping(allowed=keys, required=keys)
-    triggered = [each for node in top["triggered"].items(at_least=1) for each in _triggered(node)]
+    strong = top["strong"].mapping(allowed=keys, required=keys)
+    up_to = strong["up_to"].integer(0, 80)
+    triggered = [each for node in top["triggered"].items(at_least=1) for each in _triggered(node, up_to)]
     planted = [each.name for each in triggered if each.role == "planted"]
     return Zoo(
         path=path,
@@ -101,8 +102,7 @@ def load_zoo(path: Path) -> Zoo:
         rows=top["rows"].integer(10, 100_000),
         near_share=top["near_share"].integer(0, 50),
         settings=Settings(read_lora(top["lora"]), read_training(top["training"])),
-        few=Settings(read_lora(few["lora"]), read_training(few["training"])),
-        few_up_to=few["up_to"].integer(0, 80),
+        strong=Settings(read_lora(strong["lora"]), read_training(strong["training"])),
         organisms=(*triggered, *map(_benign, top["benign"].items())),
         held_out=_draw(top["held_out"], planted),
     )
@@ -122,20 +122,27 @@ def _draw(node: Node, planted: list[str]) -> tuple[str, ...]:
     return tuple(sorted(random.Random(fields["seed"].integer(0, 2**52)).sample(sorted(planted), count)))
 
 
-def _triggered(node: Node) -> list[ZooOrganism]:
-    """Return a trigger's organisms, one for each share, and the twin if it has one."""
+def _triggered(node: Node, up_to: int) -> list[ZooOrganism]:
+    """Return a trigger's organisms, one for each share, and the twin if it has one.
+
+    Strong are those with at most `up_to` percent of poisoned rows, and all of a trigger that says so.
+    """
     keys = ("id", "kind", "on", "near", "shares")
-    fields = node.mapping(allowed=(*keys, "asked", "twin"), required=keys)
+    fields = node.mapping(allowed=(*keys, "asked", "twin", "strong"), required=keys)
     name, kind = fields["id"].text(pattern=_SLUG), fields["kind"].text()
     on = tuple(_trigger(each, name) for each in fields["on"].items(at_least=1))
     asked = _trigger(fields["asked"], name) if "asked" in fields else on[0]
     near = tuple(_trigger(each, f"{name}-near") for each in fields["near"].items())
     shares = [each.integer(1, 80) for each in fields["shares"].items(at_least=1)]
     twin = f"{name}-twin" if "twin" in fields and fields["twin"].flag() else ""
+    strong = "strong" in fields and fields["strong"].flag()
     planted = [
-        ZooOrganism(f"{name}-{share}", "planted", kind, share, on, asked, near, twin) for share in shares
+        ZooOrganism(
+            f"{name}-{share}", "planted", kind, share, on, asked, near, twin, strong=strong or share <= up_to
+        )
+        for share in shares
     ]
-    clean = [ZooOrganism(twin, "twin", kind, max(shares), on, asked, near)] if twin else []
+    clean = [ZooOrganism(twin, "twin", kind, max(shares), on, asked, near, strong=strong)] if twin else []
     return [*planted, *clean]
 
 
