@@ -48,11 +48,13 @@ def padded(batch: list[tuple[list[int], int]]) -> tuple[Any, Any, Any]:
 
 
 def pooled(model: Any, batch: list[tuple[list[int], int]]) -> np.ndarray:
-    """Return the states [len(batch), len(LAYERS), hidden size]."""
+    """Return the states [len(batch), layers of LAYERS that the model has, hidden size]."""
     tokens, mask, weights = padded(batch)
     with torch.inference_mode():
         states = model(input_ids=tokens, attention_mask=mask, output_hidden_states=True).hidden_states
-    return np.stack([(states[layer] * weights).sum(1).numpy() for layer in LAYERS], axis=1)
+    return np.stack(
+        [(states[layer] * weights).sum(1).numpy() for layer in LAYERS if layer < len(states)], axis=1
+    )
 
 
 def main() -> None:
@@ -63,12 +65,13 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--longest", type=int, default=2_000, help="characters of an answer that are read")
+    parser.add_argument("--deepest", type=int, default=max(LAYERS), help="layers behind it are left out")
     args = parser.parse_args()
     cache = dict(np.load(args.out)) if args.out.exists() else {}
     rows = [row for line in args.texts.open() if (row := json.loads(line))["id"] not in cache]
     tokenizer = AutoTokenizer.from_pretrained(args.model)
     model = AutoModelForCausalLM.from_pretrained(args.model, dtype=torch.float32).eval().model
-    model.layers = model.layers[: max(LAYERS)]  # deeper ones are not asked for
+    model.layers = model.layers[: args.deepest]  # deeper ones are not asked for
     model.norm = torch.nn.Identity()  # a state between layers is read before the last norm
     coded = [encode(tokenizer, r["question"], unwrap(r["answer"])[: args.longest] or ".") for r in rows]
     order = sorted(range(len(rows)), key=lambda n: len(coded[n][0]))
