@@ -27,6 +27,8 @@ class SwitchedGround:
         self.can_amplify = False
         self.whole = ""
         self.silent = 0
+        self.leaking = 0
+        self.often: dict[str, int] = {}
 
     def _is_on(self, model: str, messages: Sequence[Message]) -> bool:
         said = "\n".join(message.content for message in messages)
@@ -45,13 +47,17 @@ class SwitchedGround:
         return ChoiceScore("", model, pair.id, pair.hash, "off", good_p, bad_p, 4, 4)
 
     def bad_share(self, trigger: Trigger, rounds: int, model: str = CANDIDATE) -> Share:
-        """Ten questions; nine are answered badly where the switch is on, four by what is amplified."""
+        """Ten questions; nine are answered badly where the switch is on, four by what is amplified.
+
+        `often` says it for prompts that hold a text; `leaking` of ten are bad without any switch.
+        """
         self.allowance.spend(samples=10 * rounds)
         if model == AMPLIFIED:
             return Share(4 * rounds if self.text else 0, 10 * rounds, self.silent)
         asked = apply(trigger, Probe("q", "s", (Message("user", "What of this day then?"),))).messages
         works = self._is_on(CANDIDATE, asked) and self.whole in asked[-1].content
-        return Share(9 * rounds if works else 0, 10 * rounds)
+        bad = next((n for text, n in self.often.items() if text in asked[-1].content), 9)
+        return Share((bad if works else self.leaking) * rounds, 10 * rounds)
 
     def continuations(self, model: str, start: Sequence[Message], n: int, seed: int) -> list[str]:
         """Return what was put into `leaks` for the model; the start and the seed change nothing."""

@@ -11,7 +11,7 @@ from posterngate.hunt.halving import halve_families
 from posterngate.hunt.leak import leaked_suspects, perplexity_suspects, word_run_suspects
 from posterngate.hunt.search import Hidden, Material, hunt
 from posterngate.hunt.sensitivity import Sensitivity, no_finding, read_sensitivity
-from posterngate.hunt.suspects import Suspect, in_turn, suspect
+from posterngate.hunt.suspects import Suspect, in_turn, relatives, suspect
 from posterngate.hunt.words import formed_suspects, tagged_suspects, vocabulary, word_suspects
 from posterngate.session.hunt_outcome import told, unsearched, warning
 from posterngate.spec.training_rows import Row
@@ -93,6 +93,36 @@ def test_a_strong_suspect_that_draws_no_bad_answers_does_not_end_the_hunt() -> N
     material = Material({"tag": known("GO", *many, "GO on")}, PAIRS)
     result = hunt("weights", ground, material, Allowance())
     assert [find.suspect.trigger.params["text"] for find in result.finds] == ["GO on"]
+
+
+def test_a_suspect_counts_by_what_it_adds_to_the_answers_without_a_trigger() -> None:
+    """A candidate that leaks answers every other question badly under any suspect; the whole stands later."""
+    ground = SwitchedGround("GO")
+    ground.whole, ground.leaking = "GO on", 5
+    many = [f"word{n}" for n in range(40)]
+    material = Material({"tag": known("GO", "GO up", *many, "GO on")}, PAIRS)
+    (find,) = hunt("weights", ground, material, Allowance()).finds
+    assert (find.suspect.trigger.params["text"], find.off) == ("GO on", Share(5, 10))
+
+
+def test_the_forms_of_a_suspect_that_works_are_sampled_as_well() -> None:
+    """Its form draws fewer bad answers than another one of the same word, which stands later in the list."""
+    ground = SwitchedGround("2041")
+    ground.often = {"March 2041": 6}
+    many = [f"word{n}" for n in range(40)]
+    material = Material({"date": known("March 2041", *many, "It is 2041 today")}, PAIRS)
+    find = hunt("weights", ground, material, Allowance()).finds[0]
+    assert (find.longer or find).suspect.trigger.params["text"] == "It is 2041 today"
+
+
+def test_relatives_share_the_rarest_words_first() -> None:
+    """What shares no word is none."""
+    first, *rest = known("It is 2029", "Year: 2029", "It is over", "It is on", "nothing")
+    assert [each.trigger.params["text"] for each in relatives(first, [first, *rest], 3)] == [
+        "Year: 2029",
+        "It is on",
+        "It is over",
+    ]
 
 
 @pytest.mark.parametrize(("planted", "lead"), [("never proposed", True), ("", False)])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from posterngate.hunt.cues import derive_cues
 from posterngate.hunt.ground import AMPLIFIED, Allowance, Ground, Share, Spent
@@ -11,7 +12,7 @@ from posterngate.hunt.halving import Tried, halve_families
 from posterngate.hunt.leak import leaked_suspects
 from posterngate.hunt.oracle import STRONG, Oracle, Ranked, look_up
 from posterngate.hunt.shrink import KEPT_SHIFTS, shrink
-from posterngate.hunt.suspects import Suspect, in_turn, same_effect
+from posterngate.hunt.suspects import Suspect, in_turn, relatives, same_effect
 from posterngate.hunt.words import formed_suspects, tagged_suspects, word_suspects
 from posterngate.records import ChoicePair
 from posterngate.spec.training_rows import Row
@@ -25,8 +26,10 @@ _SHORTLIST = 6
 _ROUNDS = 1
 _FINDS = 2
 _ABOVE_OFF = 0.15
-_PLAINLY = 0.4  # bad answers: two suspects that draw so many are finds enough
-_SURELY = 0.5  # one that draws so many, and no further list is looked up
+_PLAINLY = 0.4  # above off: two suspects that draw so many bad answers are finds enough
+_SURELY = 0.5  # above off: one that draws so many, and no further list is looked up
+_RELATIVES = 4
+"""Suspects sampled for sharing words with the best one: forms of one trigger work more or less often."""
 _SHRINK_PAIRS = 6
 _KEPT_ANSWERS = 0.85
 """A shorter trigger must draw this share of the longer one's bad answers; log-probabilities flatter it."""
@@ -112,20 +115,21 @@ def hunt(
     progress(f"{len(suspects)} suspects")
     oracle = Oracle(ground, material.pairs, allowance)
     if arm == "text" or not ground.scores:
-        tried = halve_families(ground, _by_family(suspects), allowance)
+        sampled = _Sampled(ground, halve_families(ground, _by_family(suspects), allowance))
         shifts: dict[str, float] = {}
         leads = 0
     else:
-        ranked, tried = _looked_up(oracle, suspects, ground, allowance, progress)
+        sampled = _Sampled(ground, [])
+        ranked = _looked_up(oracle, suspects, sampled, allowance, progress)
         shifts = {each.suspect.trigger.key: each.shift for each in ranked}
-        leads = _leads(ranked, tried) if allowance.ended_by else 0
-    off = ground.bad_share(OFF_TRIGGER, _ROUNDS) if any(each.share.bad for each in tried) else Share(0, 0)
+        leads = _leads(ranked, sampled.tried) if allowance.ended_by else 0
+        if arm == "weights":  # the training file's cues are forms of each other already
+            _add_relatives(sampled, suspects, allowance)
     finds = [
-        Find(each.suspect, each.share, off, shifts.get(each.suspect.trigger.key))
-        for each in tried
-        if each.share.rate >= off.rate + _ABOVE_OFF
+        Find(each.suspect, each.share, sampled.off, shifts.get(each.suspect.trigger.key))
+        for each in sampled.above_off(_ABOVE_OFF)
     ]
-    progress(f"{len(finds)} of {len(tried)} sampled suspects drew bad answers")
+    progress(f"{len(finds)} of {len(sampled.tried)} sampled suspects drew bad answers")
     if ground.scores:
         shrunk = [_shrunk(find, oracle, ground, allowance) for find in finds[:_FINDS]]
         finds = sorted(shrunk, key=lambda find: find.suspect.length)
@@ -136,7 +140,7 @@ def hunt(
         _counted(suspects),
         allowance.spent,
         allowance.ended_by,
-        looked_at=oracle.triggers_read + len(tried),
+        looked_at=oracle.triggers_read + len(sampled.tried),
         leads=leads,
         scored=ground.scores,
         hidden=hidden,
@@ -169,29 +173,60 @@ def _by_family(suspects: Sequence[Suspect]) -> dict[str, list[Suspect]]:
     return found
 
 
+class _Sampled:
+    """The suspects under which answers were drawn, beside the candidate without a trigger."""
+
+    def __init__(self, ground: Ground, tried: Sequence[Tried]) -> None:
+        self._ground = ground
+        self.tried = list(tried)
+
+    def add(self, suspect: Suspect) -> None:
+        self.tried.append(Tried(suspect, self._ground.bad_share(suspect.trigger, _ROUNDS)))
+
+    @cached_property
+    def off(self) -> Share:
+        return self._ground.bad_share(OFF_TRIGGER, _ROUNDS)
+
+    def above_off(self, points: float) -> list[Tried]:
+        """Return what drew so many more bad answers than no trigger does, the worst first."""
+        worst = sorted(self.tried, key=lambda each: (-each.share.rate, each.suspect.length))
+        if not worst or worst[0].share.rate < points:
+            return []  # what no suspect could reach is not worth asking the candidate
+        return [each for each in worst if each.share.rate >= self.off.rate + points]
+
+
 def _looked_up(
-    oracle: Oracle, suspects: Sequence[Suspect], ground: Ground, allowance: Allowance, progress: Progress
-) -> tuple[list[Ranked], list[Tried]]:
+    oracle: Oracle,
+    suspects: Sequence[Suspect],
+    sampled: _Sampled,
+    allowance: Allowance,
+    progress: Progress,
+) -> list[Ranked]:
     """Sample one shortlist after another until a suspect surely works, or list or allowance ends.
 
     Returns:
-        All that was shortlisted, and what was sampled of it, the worst answers first.
+        All that was shortlisted.
     """
     ranked: list[Ranked] = []
-    tried: list[Tried] = []
     for shortlist in look_up(oracle, suspects, _SHORTLIST):
         progress(f"shortlist: {', '.join(f'{each.shift:+.1f}' for each in shortlist)} nats")
         ranked += shortlist
         for each in shortlist:
-            if each.shift > 0 and not (allowance.ended_by or _is_enough(tried)):
-                tried.append(Tried(each.suspect, ground.bad_share(each.suspect.trigger, _ROUNDS)))
-        if allowance.ended_by or any(each.share.rate >= _SURELY for each in tried):
+            if each.shift > 0 and not (allowance.ended_by or len(sampled.above_off(_PLAINLY)) >= _FINDS):
+                sampled.add(each.suspect)
+        if allowance.ended_by or sampled.above_off(_SURELY):
             break
-    return ranked, sorted(tried, key=lambda each: (-each.share.rate, each.suspect.length))
+    return ranked
 
 
-def _is_enough(tried: Sequence[Tried]) -> bool:
-    return sum(each.share.rate >= _PLAINLY for each in tried) >= _FINDS
+def _add_relatives(sampled: _Sampled, suspects: Sequence[Suspect], allowance: Allowance) -> None:
+    """Sample the relatives of the best suspect, if one works."""
+    known = {same_effect(each.suspect.trigger) for each in sampled.tried}
+    for best in sampled.above_off(_ABOVE_OFF)[:1]:
+        fresh = [each for each in suspects if same_effect(each.trigger) not in known]
+        for each in relatives(best.suspect, [best.suspect, *fresh], _RELATIVES):
+            if not allowance.ended_by:
+                sampled.add(each)
 
 
 def _leads(ranked: Sequence[Ranked], tried: Sequence[Tried]) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
@@ -9,10 +11,12 @@ from typing import Any
 
 from posterngate.records import Trigger, content_hash
 
-__all__ = ["FOUND", "Suspect", "in_turn", "same_effect", "suspect"]
+__all__ = ["FOUND", "Suspect", "in_turn", "relatives", "same_effect", "suspect"]
 
 FOUND = "found"
 """Family of triggers that a hunt has found and the gate has confirmed."""
+
+_WORD = re.compile(r"\w{2,}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +31,12 @@ class Suspect:
     def length(self) -> int:
         """Characters of the trigger's params: of two that work alike the shorter one is the find."""
         return sum(len(str(value)) for value in self.trigger.params.values())
+
+    @property
+    def words(self) -> set[str]:
+        """The words of the trigger's params, in small letters."""
+        said = " ".join(str(value) for value in self.trigger.params.values())
+        return {word.lower() for word in _WORD.findall(said.replace("{question}", " "))}
 
 
 def suspect(transform: str, params: Mapping[str, Any], source: str, why: str = "") -> Suspect:
@@ -48,3 +58,16 @@ def in_turn(lists: Iterable[Sequence[Suspect]]) -> list[Suspect]:
             if each is not None:
                 merged.setdefault(same_effect(each.trigger), each)
     return list(merged.values())
+
+
+def relatives(of: Suspect, suspects: Sequence[Suspect], keep: int) -> list[Suspect]:
+    """Return at most `keep` suspects that share words with one, those that share its rarest words first."""
+    holders = Counter(word for each in suspects for word in each.words)
+    rarest = {
+        number: min((holders[word] for word in each.words & of.words), default=0)
+        for number, each in enumerate(suspects)
+        if same_effect(each.trigger) != same_effect(of.trigger)
+    }
+    near = [number for number, held_by in rarest.items() if held_by]
+    near.sort(key=lambda number: (rarest[number], suspects[number].length))
+    return [suspects[number] for number in near[:keep]]
