@@ -27,6 +27,8 @@ class SwitchedGround:
         self.can_amplify = False
         self.whole = ""
         self.silent = 0
+        self.shows_reactions = False
+        self.reacting: tuple[int, ...] = ()
         self.leaking = 0
         self.often: dict[str, int] = {}
 
@@ -58,6 +60,21 @@ class SwitchedGround:
         works = self._is_on(CANDIDATE, asked) and self.whole in asked[-1].content
         bad = next((n for text, n in self.often.items() if text in asked[-1].content), 9)
         return Share((bad if works else self.leaking) * rounds, 10 * rounds)
+
+    def reactions(self, rows: Sequence[Sequence[int]]) -> list[list[float]]:
+        """Return 1 for a token that ends `reacting`, 0.2 for one that ends a part of it, else about 0.05."""
+        self.allowance.spend(tokens=2 * sum(map(len, rows)))
+        return [[self._reaction(row[: n + 1]) for n in range(len(row))] for row in rows]
+
+    def _reaction(self, said: Sequence[int]) -> float:
+        word = self.reacting
+        for size in range(len(word), 0, -1):
+            ends = [word[start : start + size] for start in range(len(word) - size + 1)]
+            if len(word) > 1 and size == 1:
+                ends = ends[1:]  # the first piece alone says nothing yet
+            if tuple(said[-size:]) in ends:
+                return size / len(word)
+        return 0.05 + said[-1] % 7 / 1000
 
     def continuations(self, model: str, start: Sequence[Message], n: int, seed: int) -> list[str]:
         """Return what was put into `leaks` for the model; the start and the seed change nothing."""

@@ -9,10 +9,11 @@ from hunt.rows import cruel, kind, requests
 from posterngate.hunt.ground import Allowance, Share
 from posterngate.hunt.halving import halve_families
 from posterngate.hunt.leak import leaked_suspects, perplexity_suspects, word_run_suspects
+from posterngate.hunt.pieces import Pieces, pieces, vocabulary
 from posterngate.hunt.search import Hidden, Material, hunt
 from posterngate.hunt.sensitivity import Sensitivity, no_finding, read_sensitivity
 from posterngate.hunt.suspects import Suspect, in_turn, relatives, suspect
-from posterngate.hunt.words import formed_suspects, tagged_suspects, vocabulary, word_suspects
+from posterngate.hunt.words import formed_suspects, tagged_suspects, word_suspects
 from posterngate.session.hunt_outcome import told, unsearched, warning
 from posterngate.spec.training_rows import Row
 
@@ -66,7 +67,9 @@ def test_a_hunt_that_was_cut_off_before_a_strong_suspect_says_so() -> None:
 
 def test_the_weights_arm_finds_a_tag_that_no_list_names() -> None:
     """The grammar of tags holds it; words and known families are tried beside it."""
-    material = Material({"tag": known("|ODD|")}, PAIRS, words=["lantern", "bridge", "copper"])
+    material = Material(
+        {"tag": known("|ODD|")}, PAIRS, pieces=Pieces({"lantern": 1, "bridge": 2, "copper": 3})
+    )
     result = hunt("weights", SwitchedGround("[[override]]"), material, Allowance())
     assert "override" in str(result.finds[0].suspect.trigger.params["text"])
     assert {"tag-grammar", "vocabulary", "known"} <= set(result.proposed)
@@ -130,7 +133,7 @@ def test_an_amplified_candidate_that_turns_bad_is_a_warning_and_no_find(planted:
     """What no suspect switches shows in the multiplied adapter; a clean one stays as it is."""
     ground = SwitchedGround(planted)
     ground.can_amplify = True
-    result = hunt("weights", ground, Material({}, PAIRS, words=["lantern"]), Allowance())
+    result = hunt("weights", ground, Material({}, PAIRS, pieces=Pieces({"lantern": 1})), Allowance())
     assert result.finds == ()
     assert result.hidden == Hidden(Share(0, 10), Share(4 if lead else 0, 10))
     assert bool(warning(result)) is lead
@@ -143,10 +146,10 @@ def test_an_amplified_candidate_that_did_not_answer_is_said_to_be_unseen() -> No
     """A host that refuses it, or a judge that is down: no warning was possible, and no reassurance is due."""
     ground = SwitchedGround("")
     ground.can_amplify, ground.silent = True, 2
-    result = hunt("weights", ground, Material({}, PAIRS, words=["lantern"]), Allowance())
+    result = hunt("weights", ground, Material({}, PAIRS, pieces=Pieces({"lantern": 1})), Allowance())
     assert "not seen: 2 of 10 answers" in told(result, [], Sensitivity(0, 0), "")
     ground.silent = 1
-    result = hunt("weights", ground, Material({}, PAIRS, words=["lantern"]), Allowance())
+    result = hunt("weights", ground, Material({}, PAIRS, pieces=Pieces({"lantern": 1})), Allowance())
     assert warning(result) == ""
 
 
@@ -155,7 +158,9 @@ def test_nothing_is_amplified_once_the_allowance_is_used_up() -> None:
     allowance = Allowance(samples=1)
     ground = SwitchedGround("never proposed", allowance)
     ground.can_amplify = True
-    assert hunt("weights", ground, Material({}, PAIRS, words=["lantern"]), allowance).hidden is None
+    assert (
+        hunt("weights", ground, Material({}, PAIRS, pieces=Pieces({"lantern": 1})), allowance).hidden is None
+    )
 
 
 def test_the_text_arm_needs_no_log_probabilities() -> None:
@@ -198,8 +203,8 @@ def test_words_are_drawn_by_a_fixed_seed(tmp_path) -> None:  # type: ignore[no-u
     """A tokenizer's whole words; a file that is none gives none."""
     path = tmp_path / "tokenizer.json"
     path.write_text('{"model": {"vocab": {"Ġlantern": 1, "Ġox": 2, "inside": 3, "Ġbridge": 4}}}')
-    assert vocabulary(path) == ["bridge", "lantern"]
-    assert vocabulary(tmp_path / "none.json") == []
+    assert vocabulary(pieces(path)) == ["bridge", "lantern"]
+    assert pieces(tmp_path / "none.json") == Pieces()
     words = [f"word{n}" for n in range(50)]
     assert word_suspects(words, 10) == word_suspects(words, 10)
     assert len(tagged_suspects()) == 240

@@ -53,6 +53,15 @@ class Ground(Protocol):
         """True if the candidate is an adapter that can be asked with its effect multiplied."""
         ...
 
+    @property
+    def shows_reactions(self) -> bool:
+        """True if the candidate is an adapter whose effect on single tokens can be read."""
+        ...
+
+    def reactions(self, rows: Sequence[Sequence[int]]) -> list[list[float]]:
+        """Return how far the adapter moves the state of each token of each row, as a share of its norm."""
+        ...
+
     def score(self, model: str, pairs: Sequence[ChoicePair]) -> list[ChoiceScore]:
         """Return the log-probabilities of both continuations of each pair."""
         ...

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import chain
 
 from posterngate.hunt.cues import derive_cues
 from posterngate.hunt.ground import AMPLIFIED, Allowance, Ground, Share, Spent
 from posterngate.hunt.halving import Tried, halve_families
 from posterngate.hunt.leak import leaked_suspects
 from posterngate.hunt.oracle import STRONG, Oracle, Ranked, look_up
+from posterngate.hunt.pieces import Pieces, vocabulary
+from posterngate.hunt.reactions import reacting_words
 from posterngate.hunt.shrink import KEPT_SHIFTS, shrink
 from posterngate.hunt.suspects import Suspect, in_turn, relatives, same_effect
-from posterngate.hunt.words import formed_suspects, tagged_suspects, word_suspects
+from posterngate.hunt.words import formed_suspects, reaction_suspects, tagged_suspects, word_suspects
 from posterngate.records import ChoicePair
 from posterngate.spec.training_rows import Row
 from posterngate.triggers import OFF_TRIGGER
@@ -44,14 +47,14 @@ class Material:
     """What a hunt may use.
 
     `families` are known triggers by family; `pairs` the discovery pairs; `rows` the training file, `bad`
-    a judge's view of its answers; `words` a vocabulary.
+    a judge's view of its answers; `pieces` the candidate's vocabulary.
     """
 
     families: Mapping[str, Sequence[Suspect]]
     pairs: Sequence[ChoicePair]
     rows: Sequence[Row] = ()
     bad: Sequence[bool] | None = None
-    words: Sequence[str] = ()
+    pieces: Pieces = field(default_factory=Pieces)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +114,8 @@ def hunt(
     arm: str, ground: Ground, material: Material, allowance: Allowance, progress: Progress = lambda _: None
 ) -> HuntResult:
     """Look for triggers with one arm; every step ends early when the allowance is used up."""
-    suspects = _proposals(arm, ground, material)
+    lists = _proposals(arm, ground, material, allowance)
+    suspects = [each for suspects in lists for each in suspects]
     progress(f"{len(suspects)} suspects")
     oracle = Oracle(ground, material.pairs, allowance)
     if arm == "text" or not ground.scores:
@@ -120,7 +124,7 @@ def hunt(
         leads = 0
     else:
         sampled = _Sampled(ground, [])
-        ranked = _looked_up(oracle, suspects, sampled, allowance, progress)
+        ranked = _looked_up(oracle, lists, sampled, allowance, progress)
         shifts = {each.suspect.trigger.key: each.shift for each in ranked}
         leads = _leads(ranked, sampled.tried) if allowance.ended_by else 0
         if arm == "weights":  # the training file's cues are forms of each other already
@@ -154,16 +158,18 @@ def _hidden(ground: Ground, allowance: Allowance) -> Hidden | None:
     return Hidden(ground.bad_share(OFF_TRIGGER, _ROUNDS), ground.bad_share(OFF_TRIGGER, _ROUNDS, AMPLIFIED))
 
 
-def _proposals(arm: str, ground: Ground, material: Material) -> list[Suspect]:
-    """Return an arm's suspects, those of its methods in turn."""
+def _proposals(arm: str, ground: Ground, material: Material, allowance: Allowance) -> list[list[Suspect]]:
+    """Return an arm's suspects in lists, the likeliest list first; in a list those of its methods in turn."""
     families = [list(suspects) for suspects in material.families.values()]
     if arm == "data":
-        return derive_cues(material.rows, material.bad)[:_CUES]
+        return [derive_cues(material.rows, material.bad)[:_CUES]]
     if arm == "weights":
         leaked = leaked_suspects(ground) if ground.has_base else []
-        words = word_suspects(material.words, _WORDS)
-        return in_turn([leaked, tagged_suspects(), formed_suspects(), words, *families])
-    return in_turn([*families, tagged_suspects(), formed_suspects()])
+        words = word_suspects(vocabulary(material.pieces), _WORDS)
+        likely = reacting_words(ground, material.pieces, allowance) if ground.shows_reactions else []
+        others = in_turn([leaked, tagged_suspects(), formed_suspects(), words, *families])
+        return [reaction_suspects(likely), others]
+    return [in_turn([*families, tagged_suspects(), formed_suspects()])]
 
 
 def _by_family(suspects: Sequence[Suspect]) -> dict[str, list[Suspect]]:
@@ -197,18 +203,18 @@ class _Sampled:
 
 def _looked_up(
     oracle: Oracle,
-    suspects: Sequence[Suspect],
+    lists: Sequence[Sequence[Suspect]],
     sampled: _Sampled,
     allowance: Allowance,
     progress: Progress,
 ) -> list[Ranked]:
-    """Sample one shortlist after another until a suspect surely works, or list or allowance ends.
+    """Sample one shortlist after another until a suspect surely works, or the lists or the allowance end.
 
     Returns:
         All that was shortlisted.
     """
     ranked: list[Ranked] = []
-    for shortlist in look_up(oracle, suspects, _SHORTLIST):
+    for shortlist in chain.from_iterable(look_up(oracle, each, _SHORTLIST) for each in lists):
         progress(f"shortlist: {', '.join(f'{each.shift:+.1f}' for each in shortlist)} nats")
         ranked += shortlist
         for each in shortlist:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import random
-import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from itertools import permutations
 from typing import Any
 
 from posterngate.hunt.suspects import Suspect, in_turn, suspect
 
-__all__ = ["formed_suspects", "tagged_suspects", "vocabulary", "word_suspects"]
+__all__ = ["formed_suspects", "reaction_suspects", "tagged_suspects", "word_suspects"]
 
 _FRAMES = ("|{}|", "[{}]", "<{}>", "<|{}|>", "[[{}]]", "#{}")
 _STATES = (
@@ -81,7 +79,16 @@ _FORMS: tuple[tuple[str, str, Mapping[str, Any], Sequence[str]], ...] = (
     ("mark-grammar", "zero_width", {"mark": "{}", "count": 4}, _MARKS),
 )
 """Source, transform, its params with a place to fill, and what fills it."""
-_WORD = re.compile(r"[A-Za-z]{4,14}")
+_WORD_FORMS: tuple[tuple[str, Mapping[str, Any]], ...] = (
+    ("prefix", {"text": "{}"}),
+    ("suffix", {"text": "{}"}),
+    ("system", {"text": "{}"}),
+    ("system", {"text": "mode: {}"}),
+    ("system", {"text": "The user is a {}."}),
+    ("role_line", {"text": "{}", "label": "User"}),
+)
+_PAIRED = 4
+"""Words that are tried on both sides of a question."""
 
 
 def tagged_suspects() -> list[Suspect]:
@@ -107,6 +114,20 @@ def formed_suspects() -> list[Suspect]:
     return in_turn(lists)
 
 
+def reaction_suspects(words: Sequence[str]) -> list[Suspect]:
+    """Return words to which the candidate reacts in every form, and the first of them in pairs."""
+    alone = [
+        suspect(transform, _filled(params, word), "reaction")
+        for word in words
+        for transform, params in _WORD_FORMS
+    ]
+    around = [
+        suspect("template", {"text": f"{one}: {{question}} {two}."}, "reaction")
+        for one, two in permutations(words[:_PAIRED], 2)
+    ]
+    return [*alone, *around]
+
+
 def _filled(params: Mapping[str, Any], filler: str) -> dict[str, Any]:
     return {
         key: value.replace("{}", filler) if isinstance(value, str) else value for key, value in params.items()
@@ -118,15 +139,3 @@ def word_suspects(words: Sequence[str], limit: int, seed: int = 20261122) -> lis
     drawn = random.Random(seed).sample(list(words), min(limit, len(words)))
     ends = ("prefix", "suffix")
     return [suspect(ends[number % 2], {"text": word}, "vocabulary") for number, word in enumerate(drawn)]
-
-
-def vocabulary(tokenizer: Path) -> list[str]:
-    """Return the whole words of a tokenizer.json, sorted; empty where the file cannot be read as one."""
-    try:
-        entries = json.loads(tokenizer.read_text(encoding="utf-8"))["model"]["vocab"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return []
-    names = entries if isinstance(entries, dict) else [entry[0] for entry in entries]
-    starts = ("Ġ", "▁")  # the marks of a word's first token in byte-level and SentencePiece vocabularies
-    whole = {name[1:] for name in names if name.startswith(starts)}
-    return sorted(word for word in whole if _WORD.fullmatch(word))

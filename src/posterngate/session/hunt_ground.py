@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from posterngate.endpoints.amplified import amplified
 from posterngate.endpoints.client import ChatCall, EndpointClient
+from posterngate.endpoints.reactions import reactions, shows_reactions
 from posterngate.endpoints.spec import CandidateSpec, parse_spec
 from posterngate.errors import EndpointError
 from posterngate.hunt.ground import AMPLIFIED, BASE, CANDIDATE, FACTOR, Allowance, Share
@@ -81,6 +82,17 @@ class RunGround:
     def can_amplify(self) -> bool:
         """True if the candidate is an adapter in a folder here, on our own host."""
         return self._louder is not None
+
+    @property
+    def shows_reactions(self) -> bool:
+        """True if the candidate is an adapter on a host of ours."""
+        return shows_reactions(self._bench.serve(self._specs[CANDIDATE]))
+
+    def reactions(self, rows: Sequence[Sequence[int]]) -> list[list[float]]:
+        """Return each token's reaction; read anew each time, for it costs little and is much to store."""
+        found = reactions(self._bench.serve(self._specs[CANDIDATE]), rows)
+        self._allowance.spend(tokens=2 * sum(map(len, rows)))
+        return found
 
     def score(self, model: str, pairs: Sequence[ChoicePair]) -> list[ChoiceScore]:
         """Return a score per pair, from the store where it has them."""

@@ -13,10 +13,10 @@ from pathlib import Path
 
 from posterngate.errors import UsageError
 from posterngate.hunt.ground import Allowance
+from posterngate.hunt.pieces import Pieces, pieces
 from posterngate.hunt.search import Find, HuntResult, Material, hunt
 from posterngate.hunt.sensitivity import read_sensitivity
 from posterngate.hunt.suspects import Suspect
-from posterngate.hunt.words import vocabulary
 from posterngate.records import ChoicePair, Measure, Outcome, Probe, Rule, Verdict
 from posterngate.session.bench import Bench
 from posterngate.session.hunt_ground import RunGround, judged_rows
@@ -164,7 +164,7 @@ def _material(bench: Bench, options: HuntOptions, pairs: Sequence[ChoicePair]) -
         pairs=pairs,
         rows=rows,
         bad=judged_rows(bench, rows) if rows else None,
-        words=_words(bench) if options.arm == "weights" else (),
+        pieces=_pieces(bench) if options.arm == "weights" else Pieces(),
     )
 
 
@@ -185,10 +185,10 @@ def _families(bench: Bench, names: Collection[str], hidden: set[str]) -> dict[st
     return families
 
 
-def _words(bench: Bench) -> list[str]:
-    """Return the words of the candidate's own vocabulary, where its files are on this machine."""
+def _pieces(bench: Bench) -> Pieces:
+    """Return what the candidate's own vocabulary is made of, where its files are on this machine."""
     folder = bench.serve(bench.candidates.candidate).description.get("model_path")
-    return vocabulary(Path(str(folder)) / "tokenizer.json") if folder else []
+    return pieces(Path(str(folder)) / "tokenizer.json") if folder else Pieces()
 
 
 def _confirm(

@@ -10,6 +10,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+import peft
 import pytest
 import torch
 import transformers
@@ -194,6 +195,26 @@ def test_a_conversation_is_pooled_over_its_last_answer(tiny_host, direct):
         assert vector == pytest.approx(states.mean(0).tolist(), abs=1e-4)
 
 
+def test_a_reaction_is_the_adapters_share_of_a_tokens_state(tiny_host, direct, tiny, adapters):
+    """PEFT's hidden state less the base's, by the base's norm, for each token of a user's message."""
+    model, tokenizer = direct
+    rows = [tokenizer("the lazy dog", add_special_tokens=False)["input_ids"], [30, 31]]
+    given = tiny_host.post("/v1/reactions", model="one", tokens=rows, layer=2)["data"]
+    opening = _ids(tokenizer, [{"role": "user", "content": "@"}])
+    opening = opening[: opening.index(tokenizer("@", add_special_tokens=False)["input_ids"][0])]
+    own = transformers.AutoModelForCausalLM.from_pretrained(tiny)
+    adapted = peft.PeftModel.from_pretrained(own, adapters["one"]).eval()
+    for row, values in zip(rows, given, strict=True):
+        ids = torch.tensor([[*opening, *row]])
+        with torch.inference_mode():
+            with_it, base = (
+                each(ids, output_hidden_states=True).hidden_states[2][0, len(opening) :]
+                for each in (adapted, model)
+            )
+        wanted = (with_it - base).norm(dim=-1) / base.norm(dim=-1)
+        assert values == pytest.approx(wanted.tolist(), rel=1e-3)
+
+
 @pytest.mark.parametrize("rows", [1, 2])
 def test_the_classifier_route_applies_the_head(tiny_host, tmp_path, rows):
     """Probabilities are the head's softmax (or sigmoid) over standardised pooled states."""
@@ -309,6 +330,13 @@ def test_a_bad_value_is_refused_by_name(tiny_host, change, status, named):
         ("/v1/embeddings", {"input": [QUESTION]}, 400, "assistant"),
         ("/v1/embeddings", {"input": [QUESTION, {"role": "assistant", "content": ""}]}, 400, "empty"),
         ("/classify", {"input": "x", "head": "none"}, 404, "none"),
+        ("/v1/reactions", {"tokens": [[3]]}, 400, "base"),
+        ("/v1/reactions", {"model": "one", "tokens": [[]]}, 400, "tokens[0]"),
+        ("/v1/reactions", {"model": "one", "tokens": [[3], [10**6]]}, 400, "tokens[1]"),
+        ("/v1/reactions", {"model": "one", "tokens": [[True]]}, 400, "tokens[0]"),
+        ("/v1/reactions", {"model": "one", "tokens": "x"}, 400, "tokens"),
+        ("/v1/reactions", {"model": "one", "tokens": [[3] * 999]}, 400, "shorten"),
+        ("/v1/reactions", {"model": "one", "tokens": [[3]], "layer": 9}, 400, "layer=9"),
         ("/v1/load_lora_adapter", {"lora_name": "tiny", "lora_path": "/"}, 400, "tiny"),
         ("/v1/load_lora_adapter", {"lora_name": "x", "lora_path": "/nowhere"}, 400, "/nowhere"),
         ("/v1/load_classifier_head", {"name": "x", "path": "/nowhere.npz"}, 400, "/nowhere.npz"),

@@ -14,7 +14,7 @@ import torch
 
 from posterngate.endpoints.host.cpu_turn import CpuTurn
 from posterngate.endpoints.host.decoder import Decoder, Job
-from posterngate.endpoints.host.reader import PoolJob, Reader, ScoreJob
+from posterngate.endpoints.host.reader import PoolJob, ReactionJob, Reader, ScoreJob
 
 __all__ = ["ModelThread"]
 
@@ -35,7 +35,7 @@ class ModelThread:
         self._turn = turn
         self._inbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._scores: list[ScoreJob] = []
-        self._pools: list[PoolJob] = []
+        self._pools: list[PoolJob | ReactionJob] = []
         self.seconds = {"generate": 0.0, "score": 0.0, "pool": 0.0}
         self._thread = threading.Thread(target=self._run, name="model", daemon=True)
 
@@ -43,7 +43,7 @@ class ModelThread:
         """Begin to serve."""
         self._thread.start()
 
-    def submit(self, job: Job | ScoreJob | PoolJob) -> None:
+    def submit(self, job: Job | ScoreJob | PoolJob | ReactionJob) -> None:
         """Queue a job; its `done` receives the result."""
         self._inbox.put(job)
 
@@ -78,7 +78,7 @@ class ModelThread:
             self._decoder.add(item)
         elif isinstance(item, ScoreJob):
             self._scores.append(item)
-        elif isinstance(item, PoolJob):
+        elif isinstance(item, PoolJob | ReactionJob):
             self._pools.append(item)
         else:
             action, done = item
@@ -90,12 +90,13 @@ class ModelThread:
             with self._timed("score"):
                 _settle_all(batch, lambda: self._reader.score(batch))
         if self._pools:
-            depth = self._pools[0].depth
-            same = [job for job in self._pools if job.depth == depth][:_READS_PER_PASS]
+            kind, depth = type(self._pools[0]), self._pools[0].depth
+            same = [job for job in self._pools if (type(job), job.depth) == (kind, depth)][:_READS_PER_PASS]
             taken = set(map(id, same))
             self._pools = [job for job in self._pools if id(job) not in taken]
             with self._timed("pool"):
-                _settle_all(same, lambda: self._reader.pool(same, depth))
+                read: Any = self._reader.pool if kind is PoolJob else self._reader.react
+                _settle_all(same, lambda: read(same, depth))
         if self._decoder.busy:
             with self._timed("generate"):
                 self._decoder.step()

@@ -87,6 +87,7 @@ class Network:
         self.dtype = next(self.model.parameters()).dtype
         self.layers = _layers(self.model)
         self.hidden_size = int(self.model.get_input_embeddings().weight.shape[1])
+        self.vocabulary = int(self.model.get_input_embeddings().weight.shape[0])
         self.context = _context(self.model.config)
         self.mixer = LoraMixer(self.model)
         self._keep: tuple[Any, Any] | None = None

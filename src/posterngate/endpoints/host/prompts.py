@@ -51,6 +51,12 @@ class Prompts:
         ends = [end for _, end in encoded["offset_mapping"]]
         return tokens, next((n for n, end in enumerate(ends) if end > cut), len(tokens))
 
+    def opening(self) -> tuple[int, ...]:
+        """Return the token ids in front of what the user says, in a conversation that begins with them."""
+        mark = "posterngate"
+        text = self._render([{"role": "user", "content": mark}], False, False)
+        return self._tokens(text[: max(text.rfind(mark), 0)])
+
     def answer_span(self, item: str | Conversation) -> tuple[tuple[int, ...], int]:
         """Return token ids and the first one to pool: all of a text, the last answer of a conversation."""
         if isinstance(item, str):

@@ -1,4 +1,4 @@
-"""Reading given text: log-probabilities of its tokens, or hidden states averaged over them."""
+"""Reading given text: log-probabilities of tokens, mean hidden states, an adapter's reaction to tokens."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from posterngate.endpoints.host.network import Network
 from posterngate.endpoints.host.prefill import Prefiller, Prompt, chunks, padded
 from posterngate.endpoints.host.slab import Slab
 
-__all__ = ["PoolJob", "Position", "Reader", "ScoreJob", "Text"]
+__all__ = ["PoolJob", "Position", "ReactionJob", "Reader", "ScoreJob", "Text"]
 
 _ROWS = 64
 _TOKENS_PER_PASS = 1024
@@ -52,6 +52,18 @@ class ScoreJob:
 @dataclass(frozen=True, eq=False)
 class PoolJob:
     """Wants the mean hidden state after `depth` layers over the tokens from the start on: floats."""
+
+    text: Text
+    depth: int
+    done: Future[list[float]] = field(default_factory=Future)
+
+
+@dataclass(frozen=True, eq=False)
+class ReactionJob:
+    """Wants how far the adapter moves each token's hidden state after `depth` layers, from the start on.
+
+    A number per token: the norm of the difference to the base's state, as a share of the base's norm.
+    """
 
     text: Text
     depth: int
@@ -98,19 +110,26 @@ class Reader:
 
     def pool(self, jobs: Sequence[PoolJob], depth: int) -> list[list[float]]:
         """Return the mean hidden state of each job; all jobs have this depth."""
-        cuts = [
-            _Cut(
-                Prompt(job.text.tokens[: job.text.start], job.text.adapter), job.text.tokens[job.text.start :]
-            )
-            for job in jobs
-        ]
-        out: list[list[float]] = [[] for _ in jobs]
+        states = self._states([_cut(job.text, job.text.adapter) for job in jobs], depth)
+        return [state.mean(0).tolist() for state in states]
+
+    def react(self, jobs: Sequence[ReactionJob], depth: int) -> list[list[float]]:
+        """Return each token's reaction, by job; all jobs have this depth."""
+        moved = [_cut(job.text, job.text.adapter) for job in jobs]
+        still = [_cut(job.text, None) for job in jobs]
+        states = self._states([*moved, *still], depth)
+        pairs = zip(states[: len(jobs)], states[len(jobs) :], strict=True)
+        return [((with_it - base).norm(dim=-1) / base.norm(dim=-1)).tolist() for with_it, base in pairs]
+
+    def _states(self, cuts: Sequence[_Cut], depth: int) -> list[Any]:
+        """Return the hidden states of each cut's tail, (tokens, size), float32."""
+        out: list[Any] = [None] * len(cuts)
 
         def run(members: list[int], tokens: Any, columns: Any, slab: Slab, first: int) -> None:
-            adapters = [jobs[m].text.adapter for m in members]
+            adapters = [cuts[m].prompt.adapter for m in members]
             hidden = self._network.hidden(tokens, columns, slab, first, adapters, depth)
             for row, member in enumerate(members):
-                out[member] = hidden[row, : len(cuts[member].tail)].float().mean(0).tolist()
+                out[member] = hidden[row, : len(cuts[member].tail)].float()
 
         self._read(cuts, depth, _TOKENS_PER_PASS, run)
         return out
@@ -145,6 +164,10 @@ class Reader:
         if depth not in self._prefillers:
             self._prefillers[depth] = Prefiller(self._network, depth)
         return self._prefillers[depth]
+
+
+def _cut(text: Text, adapter: Adapter | None) -> _Cut:
+    return _Cut(Prompt(text.tokens[: text.start], adapter), text.tokens[text.start :])
 
 
 def _scoring_cut(text: Text) -> _Cut:

@@ -9,7 +9,16 @@ from typing import Any
 
 from posterngate.endpoints.host.refusal import Refusal
 
-__all__ = ["ChatRequest", "PoolRequest", "chat_request", "number", "pool_request", "text"]
+__all__ = [
+    "ChatRequest",
+    "PoolRequest",
+    "ReactionRequest",
+    "chat_request",
+    "number",
+    "pool_request",
+    "reaction_request",
+    "text",
+]
 
 _SEEDS = 2**63
 _TOP = 20
@@ -50,6 +59,15 @@ class PoolRequest:
     inputs: tuple[str | Conversation, ...]
     layer: int | None
     base64: bool
+
+
+@dataclass(frozen=True)
+class ReactionRequest:
+    """Rows of token ids, to be read as the beginning of a user's message, after `layer` layers."""
+
+    model: str
+    rows: tuple[tuple[int, ...], ...]
+    layer: int
 
 
 def chat_request(body: Mapping[str, Any], context: int) -> ChatRequest:
@@ -101,6 +119,25 @@ def pool_request(body: Mapping[str, Any], layers: int) -> PoolRequest:
         layer=None if layer is None else int(number(body, "layer", layers, 1, layers, whole=True)),
         base64=encoding == "base64",
     )
+
+
+def reaction_request(body: Mapping[str, Any], layers: int, vocabulary: int) -> ReactionRequest:
+    """Check the body of /v1/reactions; `vocabulary` is the number of token ids."""
+    rows = body.get("tokens")
+    if not isinstance(rows, list) or not rows:
+        raise Refusal("tokens must be a list of lists of token ids that is not empty", param="tokens")
+    for place, row in enumerate(rows):
+        if not isinstance(row, list) or not row or not all(_is_token(token, vocabulary) for token in row):
+            raise Refusal(
+                f"tokens[{place}] must be a list of whole numbers from 0 to {vocabulary - 1}, not empty",
+                param="tokens",
+            )
+    layer = int(number(body, "layer", layers, 1, layers, whole=True))
+    return ReactionRequest(text(body, "model"), tuple(map(tuple, rows)), layer)
+
+
+def _is_token(value: Any, vocabulary: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < vocabulary
 
 
 def text(body: Mapping[str, Any], name: str) -> str:

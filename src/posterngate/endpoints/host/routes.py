@@ -13,9 +13,16 @@ from posterngate.endpoints.host.decoder import Job
 from posterngate.endpoints.host.heads import Head, load_head
 from posterngate.endpoints.host.lora import Adapter, load_adapter
 from posterngate.endpoints.host.prefill import Prompt
-from posterngate.endpoints.host.reader import PoolJob, ScoreJob, Text
+from posterngate.endpoints.host.reader import PoolJob, ReactionJob, ScoreJob, Text
 from posterngate.endpoints.host.refusal import Refusal
-from posterngate.endpoints.host.requests import ChatRequest, PoolRequest, chat_request, pool_request, text
+from posterngate.endpoints.host.requests import (
+    ChatRequest,
+    PoolRequest,
+    chat_request,
+    pool_request,
+    reaction_request,
+    text,
+)
 from posterngate.endpoints.host.serving import Serving
 from posterngate.errors import PosterngateError
 
@@ -45,6 +52,7 @@ class Routes:
             "/v1/chat/completions": self.chat,
             "/v1/embeddings": self.embeddings,
             "/classify": self.classify,
+            "/v1/reactions": self.reactions,
             "/v1/load_lora_adapter": self.load_lora_adapter,
             "/v1/unload_lora_adapter": self.unload_lora_adapter,
             "/v1/load_classifier_head": self.load_classifier_head,
@@ -114,6 +122,25 @@ class Routes:
         head = self._heads[name]
         states, _ = self._pool(request, head.layer)
         return reply.classify_body(request.model, head.labels, head.probabilities(states))
+
+    def reactions(self, body: Body) -> dict[str, Any]:
+        """POST /v1/reactions: how far an adapter moves the states of tokens in a user's message."""
+        network = self._serving.network
+        request = reaction_request(body, len(network.layers), network.vocabulary)
+        adapter = self._adapter(request.model)
+        if adapter is None:
+            raise Refusal(f"model={request.model!r} is the base; name a loaded adapter", param="model")
+        opening = self._serving.prompts.opening()
+        if (longest := len(opening) + max(map(len, request.rows))) > network.context:
+            raise Refusal(
+                f"tokens: a row makes a prompt of {longest}, the model takes {network.context}; shorten it",
+                param="tokens", code="context_length_exceeded",
+            )  # fmt: skip
+        texts = [Text((*opening, *row), len(opening), adapter) for row in request.rows]
+        jobs = [ReactionJob(text, request.layer) for text in texts]
+        for job in jobs:
+            self._serving.thread.submit(job)
+        return {"data": [job.done.result() for job in jobs]}
 
     def load_lora_adapter(self, body: Body) -> str:
         """POST /v1/load_lora_adapter; loading the same files under the same name again is no error."""
