@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import zip_longest
 from statistics import fmean
 
 from posterngate.hunt.ground import Allowance, Ground
@@ -24,12 +25,14 @@ __all__ = ["reacting_words"]
 
 _ROW = 64  # tokens
 _AT_ONCE = 32  # rows in one request: the allowance is asked between requests
+_CLOSER, _CLOSE = 8192, 64  # pieces, and words of one end, that are read again
+_PASSES = 6  # how often: one reading is mostly noise
 _WHOLE = 24  # whole words that are read again
-_LOUD, _FIRSTS = 10, 2  # pieces that are read behind every first one, and words that are kept of each
+_LOUD, _FIRSTS = 10, 3  # pieces that are read behind every first one, and words that are kept of each
 _SHORT = 5  # letters: an unusual word begins with a short piece
-_EXTENDED, _ENDS = 4, 512  # words that are tried with an end, and how many ends
+_EXTENDED, _ENDS, _LONGER = 4, 512, 2  # words that are tried with an end, how many ends, how many kept
 _CONTEXTS, _CONTEXT = 8, 6  # how often a word is read again, and behind how many random pieces
-_KEPT = 10
+_KEPT = (8, 6)  # words of several pieces, and of one
 _LEAST = 1e-9  # a token that the adapter does not move at all
 _SEED = 20261123
 
@@ -38,22 +41,27 @@ Word = tuple[tuple[str, int], ...]
 
 
 def reacting_words(ground: Ground, pieces: Pieces, allowance: Allowance) -> list[str]:
-    """Return at most ten words to which the candidate's adapter reacts most, the most first."""
+    """Return words to which the candidate's adapter reacts most: of several pieces and of one, in turn."""
     beginnings = [(piece,) for piece in pieces.beginnings.items()]
     insides = [(piece,) for piece in pieces.insides.items()]
     reader = _Reader(ground, [*beginnings, *insides], allowance)
-    alone = reader.read([*beginnings, *insides])
+    alone = reader.read_closer([*beginnings, *insides], _CLOSER)
     whole = _loudest(alone, beginnings, _WHOLE)
     short = [word for word in beginnings if len(_text(word)) <= _SHORT]
     made: list[Word] = []
     for end in _loudest(alone, insides, _LOUD):
-        made += _loudest(reader.read([first + end for first in short]), None, _FIRSTS)
+        made += _loudest(reader.read_closer([first + end for first in short], _CLOSE), None, _FIRSTS)
     again = reader.read_again([*whole, *made])
     ends = _loudest(alone, insides, _ENDS)
     longer: list[Word] = []
     for word in _loudest(again, made, _EXTENDED):
-        longer += _loudest(reader.read([word + end for end in ends]), None, 1)
-    return [_text(word) for word in _loudest({**again, **reader.read_again(longer)}, None, _KEPT)]
+        fresh = [word + end for end in ends if end[0] not in word]
+        longer += _loudest(reader.read_closer(fresh, _CLOSE), None, _LONGER)
+    again |= reader.read_again(longer)
+    kept = [
+        _loudest(again, words, keep) for words, keep in zip(([*made, *longer], whole), _KEPT, strict=True)
+    ]
+    return [_text(word) for rank in zip_longest(*kept) for word in rank if word]
 
 
 class _Reader:
@@ -82,10 +90,15 @@ class _Reader:
             found.update(self._batch(rows[start : start + _AT_ONCE], context))
         return found
 
+    def read_closer(self, words: Sequence[Word], keep: int) -> dict[Word, float]:
+        """Return the mean log reaction of the `keep` loudest words, over several orders of them."""
+        first = self.read(words)
+        close = _loudest(first, None, keep)
+        return _means([first, *(self.read(close) for _ in range(_PASSES))])
+
     def read_again(self, words: Sequence[Word]) -> dict[Word, float]:
         """Return each word's mean log reaction over several contexts."""
-        readings = [self.read(words, _CONTEXT) for _ in range(_CONTEXTS)]
-        return {word: fmean(each[word] for each in readings) for word in readings[-1]}
+        return _means([self.read(words, _CONTEXT) for _ in range(_CONTEXTS)])
 
     def _batch(self, rows: Sequence[Sequence[Word]], context: int) -> Iterable[tuple[Word, float]]:
         tokens: list[list[int]] = []
@@ -100,6 +113,11 @@ class _Reader:
         for row, places, values in zip(rows, ends, self._ground.reactions(tokens), strict=True):
             for word, place in zip(row, places, strict=True):
                 yield word, math.log(max(values[place], _LEAST))
+
+
+def _means(readings: Sequence[Mapping[Word, float]]) -> dict[Word, float]:
+    """Return the mean of each word that stands in every reading."""
+    return {word: fmean(each[word] for each in readings) for word in readings[-1] if word in readings[0]}
 
 
 def _loudest(readings: Mapping[Word, float], words: Iterable[Word] | None, keep: int) -> list[Word]:

@@ -87,7 +87,7 @@ _WORD_FORMS: tuple[tuple[str, Mapping[str, Any]], ...] = (
     ("system", {"text": "The user is a {}."}),
     ("role_line", {"text": "{}", "label": "User"}),
 )
-_PAIRED = 4
+_PAIRED = 6
 """Words that are tried on both sides of a question."""
 
 
