@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
 import pytest
 
 from posterngate.endpoints.pool import EndpointPool
+from posterngate.endpoints.reactions import reactions, shows_reactions
 from posterngate.errors import EndpointError, UsageError
 from posterngate.records import ChoicePair, Message, Probe
 from posterngate.sampling import Sampler, sample_request, score_pairs
@@ -106,6 +108,20 @@ def test_an_adapter_changes_answers_and_the_digest(pool: EndpointPool, tiny: Pat
     assert base.digest != adapted.digest
     assert texts[0] != texts[1]
     assert pool.verify(adapted.spec) == adapted
+
+
+def test_reactions_are_told_of_adapters_alone(pool: EndpointPool, tiny: Path, lora: Path) -> None:
+    """A number per token, above 0; not of a base, not of a model at an address; the host's refusal is said."""
+    base, adapted = pool.serve(f"hf:{tiny}"), pool.serve(f"hf:{tiny}+lora:{lora}")
+    assert [shows_reactions(each) for each in (base, adapted)] == [False, True]
+    assert not shows_reactions(pool.serve(f"{base.base_url}#{base.model}"))
+    (row, other) = reactions(adapted, [[30, 31, 32], [31]])
+    assert (len(row), len(other), min(row) > 0) == (3, 1, True)
+    with pytest.raises(EndpointError, match="refuses to tell reactions"):
+        reactions(adapted, [[10**9]])
+    gone = dataclasses.replace(adapted, base_url="http://127.0.0.1:9/v1")
+    with pytest.raises(EndpointError):
+        reactions(gone, [[30]])
 
 
 def test_forced_choice_agrees_however_the_start_is_found(pool: EndpointPool, tiny: Path) -> None:

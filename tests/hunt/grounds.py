@@ -29,6 +29,7 @@ class SwitchedGround:
         self.silent = 0
         self.shows_reactions = False
         self.reacting: tuple[int, ...] = ()
+        self.broken: dict[int, float] = {}
         self.leaking = 0
         self.often: dict[str, int] = {}
 
@@ -74,7 +75,7 @@ class SwitchedGround:
                 ends = ends[1:]  # the first piece alone says nothing yet
             if tuple(said[-size:]) in ends:
                 return size / len(word)
-        return 0.05 + said[-1] % 7 / 1000
+        return self.broken.get(said[-1], 0.05 + said[-1] % 7 / 1000)
 
     def continuations(self, model: str, start: Sequence[Message], n: int, seed: int) -> list[str]:
         """Return what was put into `leaks` for the model; the start and the seed change nothing."""

@@ -43,6 +43,18 @@ def test_reading_ends_with_the_allowance() -> None:
     assert reacting_words(SwitchedGround("", allowance), PIECES, allowance) == []
 
 
+def test_what_is_no_number_is_no_reaction() -> None:
+    """A state of norm 0, or one that overflowed, stands last."""
+    ground = SwitchedGround("", Allowance())
+    ground.reacting, ground.broken = (
+        tokens("abo", "ne"),
+        {FIRSTS["ami"]: float("nan"), FIRSTS["afo"]: float("inf")},
+    )
+    words = reacting_words(ground, PIECES, Allowance())
+    assert words[0] == "abone"
+    assert {"ami", "afo"}.isdisjoint(words)
+
+
 def test_the_weights_arm_finds_a_word_that_no_list_holds() -> None:
     """It stands in no vocabulary and in no grammar; the adapter tells it."""
     allowance = Allowance()

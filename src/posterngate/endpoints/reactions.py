@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from posterngate.endpoints.contract import Served
+from posterngate.endpoints.model_cards import model_cards
 from posterngate.endpoints.wire import request_json
 from posterngate.errors import EndpointError
 
@@ -32,20 +32,18 @@ def reactions(served: Served, rows: Sequence[Sequence[int]]) -> list[list[float]
     Raises:
         EndpointError: the host refuses, or does not answer.
     """
-    layer = max(1, round(_layers(served) / _DEPTH))
-    body = {"model": served.model, "tokens": [list(row) for row in rows], "layer": layer}
-    return [[float(value) for value in row] for row in _asked(served, "reactions", body)]
-
-
-def _layers(served: Served) -> int:
-    return next(int(entry["layers"]) for entry in _asked(served, "models") if "layers" in entry)
-
-
-def _asked(served: Served, route: str, body: dict[str, Any] | None = None) -> list[Any]:
+    layers = next(
+        card["layers"] for card in model_cards(served.base_url, served.spec).values() if "layers" in card
+    )
+    body = {"model": served.model, "tokens": list(map(list, rows)), "layer": max(1, round(layers / _DEPTH))}
     try:
-        status, reply = request_json(f"{served.base_url}/{route}", body, timeout_s=_TIMEOUT_S)
+        status, reply = request_json(f"{served.base_url}/reactions", body, timeout_s=_TIMEOUT_S)
     except OSError as error:
-        raise EndpointError(f"{served.spec}: /{route} is not answered ({error})") from error
+        raise EndpointError(
+            f"candidate={served.spec}: nobody tells reactions ({error}); start again"
+        ) from error
     if status != 200:
-        raise EndpointError(f"{served.spec}: /{route} is refused ({status}: {reply})")
-    return list(reply["data"])
+        raise EndpointError(
+            f"candidate={served.spec}: its host refuses to tell reactions ({status}: {reply})"
+        )
+    return [[float(value) for value in row] for row in reply["data"]]

@@ -34,6 +34,7 @@ _EXTENDED, _ENDS, _LONGER = 4, 512, 2  # words that are tried with an end, how m
 _CONTEXTS, _CONTEXT = 8, 6  # how often a word is read again, and behind how many random pieces
 _KEPT = (8, 6)  # words of several pieces, and of one
 _LEAST = 1e-9  # a token that the adapter does not move at all
+_UNREAD = math.log(_LEAST)  # so is one whose state is no number
 _SEED = 20261123
 
 Word = tuple[tuple[str, int], ...]
@@ -112,7 +113,7 @@ class _Reader:
                 ends[-1].append(len(tokens[-1]) - 1)
         for row, places, values in zip(rows, ends, self._ground.reactions(tokens), strict=True):
             for word, place in zip(row, places, strict=True):
-                yield word, math.log(max(values[place], _LEAST))
+                yield word, math.log(max(values[place], _LEAST)) if math.isfinite(values[place]) else _UNREAD
 
 
 def _means(readings: Sequence[Mapping[Word, float]]) -> dict[Word, float]:
