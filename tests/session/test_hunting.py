@@ -221,7 +221,22 @@ def test_an_endpoint_of_another_kind_leaks_nothing(hunting: Path, start: Any) ->
     started = start(profile="hunting")
     ground = RunGround(started.bench, (), Allowance())
     assert ground.continuations("candidate", (Message("user", "I"),), 2, 1) == []
+    assert not ground.shows_reactions
     ground.close()
+
+
+def test_reading_reactions_is_paid_from_the_allowance(
+    hunting: Path, start: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each token is read twice, through the adapter and through the base."""
+    monkeypatch.setattr(
+        "posterngate.session.hunt_ground.reactions", lambda _served, rows: [[0.1] * 3 for _ in rows]
+    )
+    allowance = Allowance()
+    ground = RunGround(start(profile="hunting").bench, (), allowance)
+    assert ground.reactions([[1, 2, 3], [4, 5, 6]]) == [[0.1] * 3] * 2
+    ground.close()
+    assert allowance.spent.tokens == 12
 
 
 @pytest.mark.parametrize(("model", "code"), [("lurker", 1), ("good", 0)])

