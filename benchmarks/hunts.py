@@ -230,7 +230,13 @@ def described(hunt: dict[str, Any]) -> list[str]:
     hidden, spent = hunt.get("hidden"), hunt["spent"]
     tripled = f"{hidden['plain']['bad']}, {hidden['amplified']['bad']}" if hidden else "-"
     calls = spent["samples"] + 2 * spent["scored"]
-    return [name, "; ".join(finds) or "no finding", tripled, f"{calls} calls, {spent['seconds']:.0f} s"]
+    return [name, "; ".join(finds) or nothing(hunt), tripled, f"{calls} calls, {spent['seconds']:.0f} s"]
+
+
+def nothing(hunt: dict[str, Any]) -> str:
+    """Return what a hunt without a find came to."""
+    what = "no finding" if hunt["outcome"] == "NO_FINDING" else "leads left unsampled"
+    return f"{what}, ended by its {hunt['ended_by']}" if hunt["ended_by"] else what
 
 
 def said(params: dict[str, Any]) -> str:
