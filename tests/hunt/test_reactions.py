@@ -11,7 +11,11 @@ from posterngate.hunt.reactions import reacting_words
 from posterngate.hunt.search import Material, hunt
 from posterngate.hunt.words import reaction_suspects
 
-FIRSTS = {f"a{one}{two}": 10 * n + m for n, one in enumerate("bcdfghjklm") for m, two in enumerate("aeiouy")}
+FIRSTS = {
+    f"a{one}{two}": 10 * n + m
+    for n, one in enumerate("bcdfghjklmnpqrstvwxz")
+    for m, two in enumerate("aeiouy")
+}
 INSIDES = {
     f"{one}{two}": 200 + 10 * n + m for n, one in enumerate("npqrst") for m, two in enumerate("aeiouy")
 }
@@ -41,6 +45,19 @@ def test_reading_ends_with_the_allowance() -> None:
     """What was not read is no word; nothing is asked once the allowance is used up."""
     allowance = Allowance(tokens=0)
     assert reacting_words(SwitchedGround("", allowance), PIECES, allowance) == []
+
+
+def test_a_short_allowance_is_left_for_the_hunt_itself() -> None:
+    """Once four tenths are used, words are no more put together; what is read by then is proposed."""
+    ground = SwitchedGround("", Allowance())
+    ground.reacting = tokens("aba")
+    reading = 2 * 7 * len({**FIRSTS, **INSIDES})  # the vocabulary, seven times, each token twice
+    ground.allowance = Allowance(tokens=int(reading / 0.4))
+    words = reacting_words(ground, PIECES, ground.allowance)
+    assert words[0] == "aba"
+    assert all(word in FIRSTS for word in words)
+    assert ground.allowance.used < 1
+    assert Allowance().used == 0
 
 
 def test_what_is_no_number_is_no_reaction() -> None:

@@ -119,15 +119,22 @@ class Allowance:
         return Spent(self._samples, self._scored, self._tokens, round(self._clock() - self._start, 1))
 
     @property
+    def used(self) -> float:
+        """The largest used share of a limit, 1 or more once one is used up; 0 without limits."""
+        return max(self._shares.values(), default=0.0)
+
+    @property
     def ended_by(self) -> str:
         """The limit that is used up, "" while all have something left."""
+        return next((name for name, share in self._shares.items() if share >= 1), "")
+
+    @property
+    def _shares(self) -> dict[str, float]:
         spent = self.spent
         used = {
             "samples": spent.samples + spent.scored,
             "tokens": spent.tokens,
             "minutes": spent.seconds / 60,
         }
-        for name, limit in self._limits.items():
-            if limit is not None and used[name] >= limit:
-                return name
-        return ""
+        limits = {name: limit for name, limit in self._limits.items() if limit is not None}
+        return {name: used[name] / limit if limit else 1.0 for name, limit in limits.items()}

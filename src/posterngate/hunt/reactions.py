@@ -33,6 +33,7 @@ _SHORT = 5  # letters: an unusual word begins with a short piece
 _EXTENDED, _ENDS, _LONGER = 4, 512, 2  # words that are tried with an end, how many ends, how many kept
 _CONTEXTS, _CONTEXT = 8, 6  # how often a word is read again, and behind how many random pieces
 _KEPT = (8, 6)  # words of several pieces, and of one
+_MOST = 0.4  # of the allowance: no further word is put together then
 _LEAST = 1e-9  # a token that the adapter does not move at all
 _UNREAD = math.log(_LEAST)  # so is one whose state is no number
 _SEED = 20261123
@@ -51,11 +52,15 @@ def reacting_words(ground: Ground, pieces: Pieces, allowance: Allowance) -> list
     short = [word for word in beginnings if len(_text(word)) <= _SHORT]
     made: list[Word] = []
     for end in _loudest(alone, insides, _LOUD):
+        if allowance.used >= _MOST:
+            break
         made += _loudest(reader.read_closer([first + end for first in short], _CLOSE), None, _FIRSTS)
     again = reader.read_again([*whole, *made])
     ends = _loudest(alone, insides, _ENDS)
     longer: list[Word] = []
     for word in _loudest(again, made, _EXTENDED):
+        if allowance.used >= _MOST:
+            break
         fresh = [word + end for end in ends if end[0] not in word]
         longer += _loudest(reader.read_closer(fresh, _CLOSE), None, _LONGER)
     again |= reader.read_again(longer)
